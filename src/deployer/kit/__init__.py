@@ -1,0 +1,1 @@
+"""Twisted tools without domain, shared by master and agent."""

@@ -73,5 +73,5 @@ class HardenedRequest(Request):
         return reason
 
     def _method_not_allowed(self, error: UnsupportedMethod) -> None:
-        allowed = b", ".join(error.allowedMethods)
+        allowed = b", ".join(sorted(error.allowedMethods))
         self.problem(Refusal(405, "method_not_allowed", "Method Not Allowed", "Not here.", allowed))

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import IO
 
 from twisted.web.http import Request
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from deployer.kit.clock import Clock
@@ -24,7 +24,7 @@ class HardenedSite(Site):
 
     protocol = HardenedChannel  # type: ignore[assignment]  # Twisted's choice among HTTP/1.1 and 2 is not needed
 
-    def __init__(self, resource: IResource, limits: HttpLimits, clock: Clock) -> None:
+    def __init__(self, resource: IResource | Resource, limits: HttpLimits, clock: Clock) -> None:
         Site.__init__(
             self,
             resource,

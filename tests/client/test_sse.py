@@ -9,22 +9,8 @@ from deployer.client.sse import Event, Parser
 
 FIELDS = st.sampled_from(
     [
-        "data",
-        "data:",
-        "data: a",
-        "data:  b",
-        "data:ä€",
-        "id: 1.0",
-        "id",
-        "id: a\x00b",
-        "event: end",
-        "retry: 10",
-        "retry: x",
-        ": ping",
-        ":",
-        "unknown: x",
-        "",
-        "",
+        *("data", "data:", "data: a", "data:  b", "data:ä€", "id: 1.0", "id", "id: a\0b", "event: end"),
+        *("retry: 10", "retry: x", ": ping", ":", "unknown: x", "", ""),
     ]
 )
 STREAMS = st.tuples(

@@ -34,10 +34,13 @@ class Client:
         token: str,
         ca_file: str | None = None,
         timeout_s: float = 45.0,
+        *,
         patience_s: float = 5.0,
         pause: Callable[[float], None] = pause,
     ) -> None:
-        self._transport = Transport(url, token, ca_file, max(timeout_s, 1.0), patience_s, pause)
+        self._transport = Transport(
+            url, token, ca_file, timeout_s=max(timeout_s, 1.0), patience_s=patience_s, pause=pause
+        )
         self._pause = pause
         self._wait_s = min(MAX_WAIT_S, max(int(timeout_s) - 10, 1))
 

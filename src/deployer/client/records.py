@@ -29,8 +29,10 @@ class Job:
     @classmethod
     def read(cls, document: Document) -> "Job":
         """From JSON."""
-        texts = [str(document.get(name) or "") for name in ("id", "state", "cmd", "target", "created")]
-        return cls(*texts, (document.get("tasks") or {}).get("counts") or {}, document)
+        identity, state, cmd = (str(document.get(name) or "") for name in ("id", "state", "cmd"))
+        target, created = (str(document.get(name) or "") for name in ("target", "created"))
+        counts = (document.get("tasks") or {}).get("counts") or {}
+        return cls(identity, state, cmd, target, created, counts, document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Transport:
         url: str,
         token: str,
         ca_file: str | None,
+        *,
         timeout_s: float,
         patience_s: float,
         pause: Callable[[float], None] = pause,

@@ -16,6 +16,7 @@ from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.kit.backoff import Backoff
 
 BUSY = frozenset({429, 503})
+AWAY = frozenset({429, 502, 503, 504})
 LOST = (OSError, http.client.HTTPException)
 SILENCE_S = 45.0  # a stream has a comment every 15 s
 _never = threading.Event()
@@ -63,27 +64,43 @@ class Transport:
         """Send, again while the master is away or busy, and decode the JSON of the answer."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = path + ("?" + urlencode(given) if given else "")
-        response = self._until_answered(lambda: self._send(method, target, body, {}, self._timeout_s))
-        return _decode(response.read()) if response.status < http.client.BAD_REQUEST else self._fail(response)
+
+        def send() -> tuple[http.client.HTTPResponse, bytes]:
+            response = self._send(method, target, body, {}, self._timeout_s)
+            return response, response.read()
+
+        response, answer = self._until_answered(send)
+        if response.status >= http.client.BAD_REQUEST:
+            raise _error(response.status, answer)
+        return _decode(answer)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Yield what comes; a lost connection ends it with one of LOST, a refusal with ApiError."""
         self.close()  # a stream has a connection of its own
-        response = self._until_answered(lambda: self._send("GET", path, None, headers, SILENCE_S))
+
+        def send() -> tuple[http.client.HTTPResponse, bytes]:
+            response = self._send("GET", path, None, headers, SILENCE_S)
+            return response, b"" if response.status == http.client.OK else response.read()
+
+        response, answer = self._until_answered(send)
+        if response.status in AWAY:
+            raise Unreachable(str(_error(response.status, answer)))
         if response.status != http.client.OK:
-            self._fail(response)
+            raise _error(response.status, answer)
         try:
             while chunk := response.read1(65536):
                 yield chunk
         finally:
             self.close()
 
-    def _until_answered(self, send: Callable[[], http.client.HTTPResponse]) -> http.client.HTTPResponse:
+    def _until_answered(
+        self, send: Callable[[], tuple[http.client.HTTPResponse, bytes]]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         backoff = Backoff(0.1, 2.0)
         end = time.monotonic() + self._patience_s
         while True:
             try:
-                response = send()
+                response, answer = send()
             except ssl.SSLCertVerificationError as error:
                 raise Unreachable(f"{self._url}: its certificate is not trusted: {error.verify_message}") from error
             except LOST as error:
@@ -94,8 +111,7 @@ class Transport:
             else:
                 wait = self._asked_to_wait(response)
                 if not wait:
-                    return response
-                response.read()
+                    return response, answer
                 end += wait
             self._pause(wait)
 
@@ -128,12 +144,13 @@ class Transport:
             return http.client.HTTPConnection(self._host, self._port)
         return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
 
-    def _fail(self, response: http.client.HTTPResponse) -> None:
-        try:
-            problem = json.loads(response.read())
-        except (ValueError, *LOST):
-            problem = None
-        raise ApiError.from_problem(response.status, problem)
+
+def _error(status: int, answer: bytes) -> ApiError:
+    try:
+        problem = json.loads(answer)
+    except ValueError:
+        problem = None
+    return ApiError.from_problem(status, problem)
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:

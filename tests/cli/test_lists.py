@@ -32,7 +32,7 @@ def page(*items: object) -> Any:
 
 
 def test_agents_are_listed_between_tabs(master: ScriptedMaster, cli: Cli) -> None:
-    master.on("GET /api/v1/agents", page({**AGENT, "host": {"href": "x", "name": "web\x1b1"}}, AGENT))
+    master.on("GET /api/v1/agents", page({**AGENT, "hostname": "web\x1b1"}, AGENT))
     lines = cli("agents").stdout.splitlines()
     assert lines[0].split("\t") == ["1:2", "online", "web\\x1b1", "2026-11-23T01:02:03.456Z", "0.1.0"]
     assert cli("agents", "-q").stdout == "1:2\n1:2\n"

@@ -23,6 +23,4 @@ def command(told: Common) -> None:
 
 
 def _row(agent: Agent) -> tuple[str, ...]:
-    host = agent.document.get("host")
-    name = host.get("name") if isinstance(host, dict) else None
-    return (f"{agent.gid}:{agent.nid}", agent.state, str(name or ""), agent.last_seen, agent.version)
+    return (f"{agent.gid}:{agent.nid}", agent.state, agent.hostname, agent.last_seen, agent.version)

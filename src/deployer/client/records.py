@@ -73,6 +73,7 @@ class Agent:
     gid: int
     nid: int
     state: str
+    hostname: str
     last_seen: str
     version: str
     document: Document
@@ -82,7 +83,7 @@ class Agent:
         """From JSON."""
         gid, nid = int(document.get("gid") or 0), int(document.get("nid") or 0)
         state, seen, version = (str(document.get(name) or "") for name in ("state", "last_seen", "version"))
-        return cls(gid, nid, state, seen, version, document)
+        return cls(gid, nid, state, str(document.get("hostname") or ""), seen, version, document)
 
 
 @dataclass(frozen=True, slots=True)

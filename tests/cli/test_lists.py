@@ -12,7 +12,7 @@ import pytest
 
 from deployer.cli.main import COMMANDS
 from deployer.cli.output import harmless, one_line
-from support.cli import Cli
+from support.cli import Cli, program_environment
 from support.scripted import ScriptedMaster, answer, end, message, nobody, refusal, stream
 
 AGENT = {"gid": 1, "nid": 2, "state": "online", "last_seen": "2026-11-23T01:02:03.456Z", "version": "0.1.0"}
@@ -172,14 +172,16 @@ def test_help_lists_every_command_and_each_has_its_own(cli: Cli) -> None:
 
 def test_help_imports_neither_client_nor_rich_nor_twisted() -> None:
     code = "import sys, deployer.cli.main; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=program_environment(), check=True, capture_output=True, text=True
+    )
     assert not {"rich", "twisted", "http.client", "deployer.client.client"} & set(done.stdout.split())
 
 
 def test_on_a_terminal_there_is_a_table(master: ScriptedMaster, environment: dict[str, str | None]) -> None:
     master.on("GET /api/v1/agents", page(AGENT))
     ours, theirs = os.openpty()
-    env = {**os.environ, **{k: v for k, v in environment.items() if v}, "NO_COLOR": "1", "TERM": "dumb"}
+    env = program_environment({**environment, "NO_COLOR": "1", "TERM": "dumb"})
     code = "from deployer.cli.main import main; main(['agents'])"
     subprocess.run([sys.executable, "-c", code], env=env, stdout=theirs, check=True)
     os.close(theirs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.cli import Cli
+from support.cli import Cli, program_environment
 from support.scripted import ScriptedMaster, answer, end, message, refusal, stream
 from support.wait import until
 
@@ -154,8 +154,7 @@ def test_a_job_that_does_not_fit_is_2_and_says_where(master: ScriptedMaster, cli
 
 
 def start(environment: dict[str, str | None], *args: str, **more: Any) -> subprocess.Popen[bytes]:
-    env = {**os.environ, **{name: value for name, value in environment.items() if value}}
-    return subprocess.Popen([*PROGRAM, *args], env=env, **more)
+    return subprocess.Popen([*PROGRAM, *args], env=program_environment(environment), **more)
 
 
 def test_interrupting_ends_the_job_and_exits_130(master: ScriptedMaster, environment: dict[str, str | None]) -> None:

@@ -1,0 +1,5 @@
+"""Temporary."""
+
+from twisted.web.server import Site
+
+HardenedSite = Site

@@ -10,10 +10,12 @@ import pytest_twisted
 from hypothesis import settings
 from twisted.internet.endpoints import clientFromString
 
+from deployer.protocol.ids import AgentId
 from deployer.stores.redis import Redis
 from support.failures import LoggedFailures, watch
 from support.redis_server import running_redis
 from support.seeded import Seeded
+from support.served import Served, WireAgent
 
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
@@ -74,4 +76,22 @@ async def seeded(redis: Redis) -> Seeded:
     made = Seeded(redis)
     await made.install()
     await made.join()
+    return made
+
+
+@pytest_twisted.async_yield_fixture
+async def served(seeded: Seeded, redis_socket: Path) -> AsyncIterator[Served]:
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 (real sockets need the real reactor)
+
+    master = Served(seeded, reactor, clientFromString(reactor, f"unix:{redis_socket}"))
+    await master.start()
+    yield master
+    await master.stop()
+
+
+@pytest_twisted.async_fixture
+async def agent(served: Served) -> WireAgent:
+    made = WireAgent(served, AgentId(1, 7))
+    assert (await made.join(served.seeded.join_token.text)).status == 200
+    assert (await made.open()).status == 200
     return made

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
@@ -145,7 +146,16 @@ class Master(Service):
         installation = await ensure_installation(self._storage.redis, key, data_dir, self._wall)
         self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
         MultiService.startService(self._upkeep)
-        site = HardenedSite(self._root(self._storage.redis, key, installation, self._upkeep))
+        ground = Ground(
+            redis=self._storage.redis,
+            key=key,
+            installation=installation,
+            hub=self._hub,
+            clock=self._reactor,
+            wall=self._wall,
+            memory=self._upkeep.memory,
+        )
+        site = HardenedSite(build_root(ground))
         for description in self._settings.http:
             port = await serverFromString(self._reactor, description).listen(site)
             self._ports.append(port)
@@ -161,28 +171,42 @@ class Master(Service):
         if self._lock is not None:
             os.close(self._lock)
 
-    def _root(self, redis: Redis, key: MasterKey, installation: Installation, upkeep: Upkeep) -> Root:
-        clock, wall, hub = self._reactor, self._wall, self._hub
-        agents, jobs, logs, tokens = Agents(redis), Jobs(redis), Logs(redis), Tokens(redis)
 
-        dispatcher = Dispatcher(jobs, hub, key.private, wall, upkeep.full)
-        commands = Commands(agents, hub)
-        intake = Intake(agents, installation.company)
+class Ground(Struct, frozen=True):
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
 
-        sessions = Sessions(redis, agents, Challenges(key.secret("challenge"), wall), clock)
-        enrolment = Enrolment(tokens, agents, sessions, wall, [key.public])
-        longpoll = LongPoll(sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish), refuse)
+    redis: Redis
+    key: MasterKey
+    installation: Installation
+    hub: Hub
+    clock: Any
+    wall: WallClock
+    memory: Callable[[], float]
 
-        api = Api(
-            [
-                HealthRoutes(lambda: redis.connected, lambda: upkeep.memory),
-                AgentRoutes(agents),
-                JobRoutes(dispatcher),
-                JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
-            ],
-            Authenticator(tokens, clock).caller,
-        )
-        return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
+
+def build_root(ground: Ground) -> Root:
+    """Everything that answers HTTP."""
+    redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
+    agents, jobs, logs, tokens = Agents(redis), Jobs(redis), Logs(redis), Tokens(redis)
+
+    dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
+    commands = Commands(agents, hub)
+    intake = Intake(agents, ground.installation.company)
+
+    sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
+    enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
+    longpoll = LongPoll(sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish), refuse)
+
+    api = Api(
+        [
+            HealthRoutes(lambda: redis.connected, ground.memory),
+            AgentRoutes(agents),
+            JobRoutes(dispatcher),
+            JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
+        ],
+        Authenticator(tokens, clock).caller,
+    )
+    return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
 
 
 class TokenMaker(Service):

@@ -13,7 +13,7 @@ from deployer.stores.jobs import JobDocument, Jobs, NewTask
 from deployer.stores.redis import Redis
 from deployer.stores.tokens import JOIN, USER, Token
 
-NOW = 1_763_859_723_456
+NOW = 4_102_444_800_000  # far enough ahead that what a test makes has not expired
 COMPANY = "acme"
 INSTANCE = "0" * 32
 AGENT = AgentId(1, 1)

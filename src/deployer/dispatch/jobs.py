@@ -39,20 +39,22 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
 
 class Dispatcher:
-    """Submits, finds, awaits and cancels jobs. `full()` tells when no new work may come in."""
+    """Submits, finds, awaits and cancels jobs. `memory()`: the share of Redis' memory in use."""
 
     log = Logger()
 
-    def __init__(self, jobs: Jobs, hub: Hub, key: Ed25519PrivateKey, wall: WallClock, full: Callable[[], bool]) -> None:
+    def __init__(
+        self, jobs: Jobs, hub: Hub, key: Ed25519PrivateKey, wall: WallClock, memory: Callable[[], float]
+    ) -> None:
         self._jobs = jobs
         self._hub = hub
         self._key = key
         self._wall = wall
-        self._full = full
+        self._memory = memory
 
     async def submit(self, caller: Caller, new: NewJob) -> tuple[JobRecord, bool]:
         """Accept a job for good, or raise; the job, and whether it is new (else this id had the same body before)."""
-        if self._full():
+        if self._memory() >= limits.MEMORY_REFUSAL:
             raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
         document = self._document(caller, new)
         wire = self._wire(caller.company, document, new)

@@ -5,7 +5,6 @@ from twisted.application.service import MultiService
 from deployer.dispatch.jobs import EXPIRED_RESULT
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.periodic import Periodic
-from deployer.model import limits
 from deployer.stores.agents import Agents
 from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
@@ -17,11 +16,11 @@ ROUNDS = 100
 
 
 class Upkeep(MultiService):
-    """Presence, expiry, retention, and the watch over Redis' memory (`memory`: share in use)."""
+    """Presence, expiry, retention, and the watch over Redis' memory."""
 
     def __init__(self, redis: Redis, clock: Clock, wall: WallClock) -> None:
         MultiService.__init__(self)
-        self.memory = 0.0
+        self._memory_use = 0.0
         self._redis = redis
         self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
         self._installations = Installations(redis)
@@ -30,13 +29,13 @@ class Upkeep(MultiService):
             ("presence", 2.0, self._presence),
             ("expiry", 2.0, self._expiry),
             ("retention", 30.0, self._retention),
-            ("memory watch", 5.0, self._memory),
+            ("memory watch", 5.0, self._watch_memory),
         ):
             MultiService.addService(self, Periodic(what, period_s, work, clock, now=True))
 
-    def full(self) -> bool:
-        """Tell whether new work has to be refused."""
-        return self.memory >= limits.MEMORY_REFUSAL
+    def memory(self) -> float:
+        """The share of Redis' memory in use, a few seconds old."""
+        return self._memory_use
 
     async def _presence(self) -> None:
         if self._redis.connected:
@@ -64,6 +63,6 @@ class Upkeep(MultiService):
             if not await self._logs.trim(company):
                 return
 
-    async def _memory(self) -> None:
+    async def _watch_memory(self) -> None:
         if self._redis.connected:
-            self.memory = await memory_use(self._redis)
+            self._memory_use = await memory_use(self._redis)

@@ -10,7 +10,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from deployer.errors import InvalidError, MalformedError, MethodNotAllowedError
+from deployer.errors import InvalidError, MalformedError, MethodNotAllowedError, UnsupportedTypeError
 from deployer.protocol.codecs import Misfit, NotJson, decode, decode_strict
 from deployer.protocol.wire import MAX_POST_BYTES, MEDIA_TYPE
 
@@ -66,7 +66,7 @@ def read(kind: type[T], request: Request, *, strict: bool = False) -> T:
     body: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
     try:
         if request.getHeader("content-type") != MEDIA_TYPE:
-            raise MalformedError(f"the body must be of type {MEDIA_TYPE}")
+            raise UnsupportedTypeError(f"the body must be of type {MEDIA_TYPE}")
         return decode_strict(kind, body, max_bytes=MAX_POST_BYTES) if strict else decode(kind, body)
     except NotJson as error:
         raise MalformedError(f"the body is not JSON: {error}") from None

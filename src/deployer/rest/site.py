@@ -5,9 +5,31 @@ from typing import Any
 
 from klein import Klein
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
+
+from deployer.errors import NotFoundError
+from deployer.rest.problems import refuse
 
 Find = Callable[[Sequence[bytes]], Any]
+
+
+class _Nothing(Resource):
+    """At a path that is not UTF-8; Klein would log a traceback."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> int:
+        """404, as for any path that is not declared."""
+        refuse(request, NotFoundError("there is nothing at this path"))
+        return NOT_DONE_YET
+
+
+def _is_text(parts: Sequence[bytes]) -> bool:
+    try:
+        b"/".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Root(Resource):
@@ -23,6 +45,8 @@ class Root(Resource):
         """The resource for the whole path."""
         taken, left = request.prepath or [], request.postpath or []
         parts = [path, *left]
+        if not _is_text(parts):
+            return _Nothing()
         found = self._find(parts) or self._routes.get(b"/" + b"/".join(parts))
         if found is not None:
             request.prepath, request.postpath = [*taken, *left], []

@@ -46,6 +46,7 @@ async def send(request: Request, content_type: str, chunks: AsyncIterator[bytes]
                 request.write(chunk)
                 await tap.opened()
     finally:
-        request.unregisterProducer()
+        if request.channel is not None:  # else the reader has left
+            request.unregisterProducer()
         await chunks.aclose()  # type: ignore[attr-defined]  # a generator
     request.finish()

@@ -55,7 +55,8 @@ class LongPoll:
 
     async def _poll(self, request: Request) -> bytes:
         session = await self._session(request)
-        claimed = await self._handlers.poll(session, _count(request), POLL_S)
+        count, wait_s = _number(request, b"n", MAX_COMMANDS), _number(request, b"wait", int(POLL_S))
+        claimed = await self._handlers.poll(session, count, wait_s)
         return b'{"commands":[' + b",".join(claimed) + b"]}"
 
     async def _accept(self, request: Request) -> bytes:
@@ -82,11 +83,12 @@ class LongPoll:
         return session
 
 
-def _count(request: Request) -> int:
-    text = (request.args or {}).get(b"n", [b"100"])[0]
+def _number(request: Request, name: bytes, most: int) -> int:
+    """A whole number of the query, `most` when it is missing or more."""
+    text = (request.args or {}).get(name, [b"%d" % most])[0]
     if not text.isdigit() or len(text) > 6:  # noqa: PLR2004 (a number, not a novel)
-        raise MalformedError("n must be a whole number")
-    return min(int(text), MAX_COMMANDS)
+        raise MalformedError(f"{name.decode()} must be a whole number")
+    return min(int(text), most)
 
 
 def _bearer(request: Request) -> str:

@@ -18,6 +18,9 @@ class _Nothing(Resource):
 
     isLeaf = True
 
+    def __init__(self) -> None:
+        Resource.__init__(self)
+
     def render(self, request: Request) -> int:
         """404, as for any path that is not declared."""
         refuse(request, NotFoundError("there is nothing at this path"))

@@ -229,14 +229,19 @@ def _data_dir(settings: AgentSettings) -> Path:
     return private_dir(Path(settings.data_dir).resolve())
 
 
-def _platform(settings: AgentSettings, reactor: Any) -> Platform:
-    if sys.platform == "win32":
-        raise StartError("this agent cannot start processes on this kind of system yet")
-    from deployer_agent.platform_posix import platform  # noqa: PLC0415 (only where it can be imported)
-    from deployer_agent.processes.launch_posix import Places  # noqa: PLC0415 (the same)
+if sys.platform == "win32":
 
-    places = Places(agentroot=str(Path(settings.data_dir).resolve()))
-    return platform(reactor, places, allow_root=settings.allow_root)
+    def _platform(settings: AgentSettings, reactor: Any) -> Platform:
+        del settings, reactor
+        raise StartError("this agent cannot start processes on this kind of system yet")
+
+else:
+
+    def _platform(settings: AgentSettings, reactor: Any) -> Platform:
+        from deployer_agent.processes.platform_posix import platform_for  # noqa: PLC0415 (only where it can be imported)
+
+        root = str(Path(settings.data_dir).resolve())
+        return platform_for(reactor, root, allow_root=settings.allow_root)
 
 
 def _instance(connection: Any) -> str:

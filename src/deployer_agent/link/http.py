@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import treq
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.python.failure import Failure
@@ -85,6 +85,8 @@ class MasterHttp:
             parts: list[bytes] = []
             await treq.collect(response, _bounded(parts))
         except _BROKEN as error:
+            if _is_cancelled(error):
+                raise CancelledError from None
             raise LinkError(f"the master cannot be reached: {_reason(error)}") from None
         kind = response.headers.getRawHeaders("content-type", [""])[0]
         return response.code, kind, b"".join(parts)
@@ -114,6 +116,11 @@ def _refusal(status: int, raw: bytes) -> Exception:
     except (msgspec.DecodeError, UnicodeError):
         return LinkError(f"the master answers {status}")
     return RefusedByMaster(status, problem.code, problem.detail)
+
+
+def _is_cancelled(error: Exception) -> bool:
+    """A cancelled request fails with a list of reasons, one of them that it was cancelled."""
+    return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ hook is overridden: `posix_spawnp` with a new session, default signals and the p
 close-on-exec from the start (PEP 446).
 """
 
+import contextlib
 import errno
 import os
 import pwd
@@ -25,6 +26,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells the type checker to skip thi
 
 _INHERITED: Final = re.compile(r"(PATH|TZ|LANG|LC_[A-Z]+|TERM)\Z")
 _TEMPLATES: Final = re.compile(r"\$(agentroot|root|tmp)(?![A-Za-z0-9_])")
+LAST_STANDARD: Final = 2
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RESET: Final = [number for number in signal.valid_signals() if number not in {signal.SIGKILL, signal.SIGSTOP}]
 _SPAWN_CODES: Final = {
@@ -110,6 +112,14 @@ def launch(reactor: Any, protocol: ProcessProtocol, program: Program) -> int:
         code = _SPAWN_CODES.get(error.errno or 0, codes.SPAWN_FAILED)
         raise RefusedError(code, f"cannot start {program.executable!r}: {error.strerror}") from None
     return int(made.pid)
+
+
+def seal_descriptors() -> None:
+    """Let no child inherit what whoever started the agent left open; what Python opens is close-on-exec anyway."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (names, not paths)
+        if int(name) > LAST_STANDARD:
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+                os.set_inheritable(int(name), False)
 
 
 def environment(own: Mapping[str, str], given: Mapping[str, str], job: Mapping[str, str]) -> dict[str, str]:

@@ -9,19 +9,21 @@ from twisted.internet.protocol import ProcessProtocol
 
 from deployer.protocol.commands import ExecuteArgs
 from deployer_agent.processes import launch_posix, session_posix
-from deployer_agent.processes.launch_posix import Places, Program
 from deployer_agent.processes.manager import Platform
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to skip this module there)
 
 
-def platform(reactor: Any, places: Places, *, allow_root: bool) -> Platform:
+def platform_for(reactor: Any, agentroot: str, *, allow_root: bool) -> Platform:
     """Linux and other POSIX systems."""
+    places = launch_posix.Places(agentroot)
+
+    launch_posix.seal_descriptors()
 
     def launch(protocol: ProcessProtocol, args: ExecuteArgs, identity: Mapping[str, str]) -> int:
         launch_posix.refuse_root(allowed=allow_root)
         directory = args.directory
-        program = Program(
+        program = launch_posix.Program(
             executable=places.fill(args.executable),
             arguments=args.args,
             environment=launch_posix.environment(os.environ, args.env, identity),

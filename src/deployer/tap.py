@@ -1,6 +1,5 @@
 """`twistd deployer-master`: options, and the one place of the master that names the reactor."""
 
-import os
 import sys
 import time
 from typing import Any, ClassVar
@@ -10,8 +9,9 @@ from twisted.python import usage
 
 from deployer.config import read
 from deployer.errors import StartError
+from deployer.kit.running import fail, prepare, run_twistd
 
-EXIT_FAILURE = 1
+PROGRAM = "deployer-master"
 
 
 class Options(usage.Options):
@@ -73,11 +73,10 @@ def makeService(options: Options) -> Service:
     """The master as a service; nothing is opened before it starts, since twistd forks in between."""
     from deployer.assembly import Master, TokenMaker  # noqa: PLC0415 (Klein and others, only when a master is made)
 
-    os.umask(0o077)
     reactor = _reactor()
-    reactor.seconds = time.monotonic  # Twisted's is the wall clock, which steps
+    prepare(reactor)
     kind = TokenMaker if options["new-admin-token"] else Master
-    return kind(options.settings.values, reactor, time.time, _fail)
+    return kind(options.settings.values, reactor, time.time, lambda reason: fail(reactor, PROGRAM, reason))
 
 
 def _reactor() -> Any:
@@ -87,17 +86,6 @@ def _reactor() -> Any:
     return reactor
 
 
-def _fail(reason: str) -> None:
-    """Say it in one line and end with status 1, after everything has been stopped."""
-    reactor = _reactor()
-    sys.stderr.write(f"deployer-master: {reason}\n")
-    reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_FAILURE)
-    reactor.stop()
-
-
 def main() -> None:
-    """The console script `deployer-master`: twistd in the foreground, without a pid file."""
-    from twisted.scripts.twistd import run  # noqa: PLC0415 (only when it is run)
-
-    sys.argv = ["twistd", "-n", "--pidfile=", "deployer-master", *sys.argv[1:]]
-    run()
+    """The console script."""
+    run_twistd(PROGRAM)

@@ -1,6 +1,5 @@
 """`twistd deployer-agent`: options, and the one place of the agent that names the reactor."""
 
-import os
 import sys
 import time
 from typing import Any, ClassVar
@@ -8,10 +7,11 @@ from typing import Any, ClassVar
 from twisted.application.service import Service
 from twisted.python import usage
 
+from deployer.kit.running import fail, prepare, run_twistd
 from deployer_agent.config import read
 from deployer_agent.errors import StartError
 
-EXIT_FAILURE = 1
+PROGRAM = "deployer-agent"
 
 
 class Options(usage.Options):
@@ -52,10 +52,9 @@ def makeService(options: Options) -> Service:
     """The agent as a service; nothing is opened before it starts, since twistd forks in between."""
     from deployer_agent.assembly import Agent  # noqa: PLC0415 (treq and others, only when an agent is made)
 
-    os.umask(0o077)
     reactor = _reactor()
-    reactor.seconds = time.monotonic  # Twisted's is the wall clock, which steps
-    return Agent(options.settings.values, reactor, time.time, _fail)
+    prepare(reactor)
+    return Agent(options.settings.values, reactor, time.time, lambda reason: fail(reactor, PROGRAM, reason))
 
 
 def _reactor() -> Any:
@@ -65,17 +64,6 @@ def _reactor() -> Any:
     return reactor
 
 
-def _fail(reason: str) -> None:
-    """Say it in one line and end with status 1, after everything has been stopped."""
-    reactor = _reactor()
-    sys.stderr.write(f"deployer-agent: {reason}\n")
-    reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_FAILURE)
-    reactor.stop()
-
-
 def main() -> None:
-    """The console script `deployer-agent`: twistd in the foreground, without a pid file."""
-    from twisted.scripts.twistd import run  # noqa: PLC0415 (only when it is run)
-
-    sys.argv = ["twistd", "-n", "--pidfile=", "deployer-agent", *sys.argv[1:]]
-    run()
+    """The console script."""
+    run_twistd(PROGRAM)

@@ -170,6 +170,9 @@ class Tasks:
             self._handle(request)
         except RefusedError as error:
             self.finished(_refused(command, error))
+        except Exception as error:  # noqa: BLE001 (one task that we fail to start must not take others with it)
+            self.log.failure("task {task} could not be started", task=command.id)
+            self.finished(_refused(command, RefusedError(codes.SPAWN_FAILED, f"the agent failed: {error}")))
 
     def _handle(self, request: Request) -> None:
         name = request.command.cmd

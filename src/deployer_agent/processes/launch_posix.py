@@ -70,6 +70,7 @@ class SpawnedProcess(process.Process):
             self.pid = os.posix_spawnp(
                 executable, args, environment, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_RESET
             )
+        self.spawned = self.pid  # Twisted forgets the pid when it reaps, which may be before its constructor returns
         self.status = -1
         return True
 
@@ -111,7 +112,7 @@ def launch(reactor: Any, protocol: ProcessProtocol, program: Program) -> int:
     except OSError as error:
         code = _SPAWN_CODES.get(error.errno or 0, codes.SPAWN_FAILED)
         raise RefusedError(code, f"cannot start {program.executable!r}: {error.strerror}") from None
-    return int(made.pid)
+    return int(made.spawned)
 
 
 def seal_descriptors() -> None:

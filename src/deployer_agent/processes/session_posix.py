@@ -32,6 +32,8 @@ def kill(session: int) -> int:
 
 def send(session: int, number: signal.Signals) -> int:
     """Signal a whole session; how many processes it had."""
+    if session <= 1:
+        raise ValueError(f"{session} is no session of a job")
     found = members(session)
     for pid in found:
         with contextlib.suppress(ProcessLookupError, PermissionError):

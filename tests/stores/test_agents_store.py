@@ -92,7 +92,7 @@ async def _running(seeded: Seeded) -> None:
 async def test_a_batch_of_messages_that_comes_again_is_stored_once(seeded: Seeded) -> None:
     await _running(seeded)
     session = await seeded.session()
-    entry = Entry("a", "log.d.n", 1, b"[]")
+    entry = Entry("a", "log.d.n", 1, 10, b"[]")
     for seq, acked in ((1, 1), (1, 1), (2, 2), (1, 2)):
         assert (await seeded.agents.log(session, BOOT, seq, [entry])).acked == acked
     assert await seeded.redis.call("XLEN", "log.d.n") == 2
@@ -104,7 +104,7 @@ async def test_messages_of_tasks_that_are_not_the_agents_own_are_dropped_and_tol
     await _running(seeded)
     await seeded.submit("waiting")
     session = await seeded.session()
-    entries = [Entry("waiting", "log.d.n", 2, b"[]"), Entry("ghost", "log.d.n", 3, b"[]")]
+    entries = [Entry("waiting", "log.d.n", 2, 10, b"[]"), Entry("ghost", "log.d.n", 3, 10, b"[]")]
     logged = await seeded.agents.log(session, BOOT, 1, entries)
     assert (logged.acked, logged.foreign) == (1, 5)
     assert await seeded.redis.call("EXISTS", "log.d.n") == 0
@@ -114,7 +114,7 @@ async def test_what_is_over_a_tasks_share_is_counted(seeded: Seeded) -> None:
     await _running(seeded)
     session = await seeded.session()
     await seeded.redis.call("HSET", keys.task(COMPANY, "a", AGENT), "log_bytes", 64 * 1024 * 1024)
-    logged = await seeded.agents.log(session, BOOT, 1, [Entry("a", "log.d.n", 7, b"[]")])
+    logged = await seeded.agents.log(session, BOOT, 1, [Entry("a", "log.d.n", 7, 10, b"[]")])
     assert (logged.acked, logged.over) == (1, 7)
     assert (await seeded.jobs.tasks(COMPANY, "a", 0, 1))[0].log_dropped == 7
     assert await seeded.agents.finish(session, [ok("a")]) == ["OK"]

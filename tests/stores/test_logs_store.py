@@ -12,7 +12,7 @@ async def test_the_oldest_of_the_largest_stream_goes_until_the_company_is_within
     await seeded.agents.accept(session, ["a"])
     for seq in range(1, 251):
         stream = "log.big.x" if seq % 10 else "log.small.x"
-        await seeded.agents.log(session, "a" * 32, seq, [Entry("a", stream, 1, b"x" * 100)])
+        await seeded.agents.log(session, "a" * 32, seq, [Entry("a", stream, 1, 10, b"x" * 100)])
     index = f"{keys.prefix(COMPANY)}logs"
     arguments = [index, "log.big.x"]
     assert await seeded.redis.run(scripts.TRIM_LOGS, arguments, [20_000]) == 10_000

@@ -51,11 +51,12 @@ class Opened(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """Messages of one task, packed for one entry of a stream."""
+    """Messages of one task, packed for one entry of a stream. `texts`: bytes of what was printed."""
 
     task: str
     stream: str
     count: int
+    texts: int
     messages: bytes
 
 
@@ -152,7 +153,7 @@ class Agents:
             limits.LOG_SHARE_BYTES,
         ]
         for entry in entries:
-            arguments += (entry.task, entry.stream, entry.count, entry.messages)
+            arguments += (entry.task, entry.stream, entry.count, entry.texts, entry.messages)
         answer = _fresh(await self._redis.run(scripts.LOG, _keys(session), arguments))
         return Logged(*map(int, answer))
 

@@ -39,7 +39,7 @@ class Intake:
         agent = str(session.agent)
         stored = [StoredMessage(group.task, agent, m.level, m.id, m.epoch, m.data) for m in group.messages]
         stream = keys.log_stream(company, group.domain, group.name)
-        return Entry(group.task, stream, len(stored), _encode(stored))
+        return Entry(group.task, stream, len(stored), sum(len(m.data) for m in stored), _encode(stored))
 
 
 _encode = msgspec.json.Encoder().encode

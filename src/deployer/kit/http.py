@@ -1,5 +1,0 @@
-"""Temporary."""
-
-from twisted.web.server import Site
-
-HardenedSite = Site

@@ -1,0 +1,1 @@
+"""The command line: `deployer run`, `agents`, `jobs` and the rest, over `deployer.client`."""

@@ -1,0 +1,18 @@
+"""`deployer cancel ID`."""
+
+import click
+
+from deployer.cli.options import Common, common
+from deployer.cli.output import document, say
+
+
+@click.command("cancel")
+@click.argument("job_id", metavar="ID")
+@common
+def command(told: Common, job_id: str) -> None:
+    """End a job: what has not started never starts, what runs is killed."""
+    job = told.client().cancel(job_id)
+    if told.json:
+        document(job.document)
+    elif not told.quiet:
+        say(f"{job.id} is asked to end; it is {job.state}")

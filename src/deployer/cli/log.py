@@ -1,0 +1,22 @@
+"""`deployer log ID`."""
+
+import click
+
+from deployer.cli.options import Common, common
+from deployer.cli.output import Printer, document
+from deployer.client.records import Message
+
+
+@click.command("log")
+@click.argument("job_id", metavar="ID")
+@click.option("--follow", "-f", is_flag=True, help="Stay until the job has ended.")
+@common
+def command(told: Common, job_id: str, follow: bool) -> None:  # noqa: FBT001 (click passes it by name)
+    """Show what a job has put out."""
+    messages = told.client().log(job_id, follow=follow)
+    if told.json:
+        document({"items": [message.document for message in messages if isinstance(message, Message)]})
+        return
+    printer = Printer()
+    for message in messages:
+        printer.show(message)

@@ -1,0 +1,55 @@
+"""The entry point `deployer`. Commands are imported when they are chosen, so that `--help` is there at once."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "run": ("deployer.cli.run", "Run a command on a host and show its output."),
+    "agents": ("deployer.cli.agents", "List the agents."),
+    "jobs": ("deployer.cli.jobs", "List the newest jobs."),
+    "job": ("deployer.cli.job", "Show a job and its tasks."),
+    "log": ("deployer.cli.log", "Show what a job has put out."),
+    "cancel": ("deployer.cli.cancel", "End a job."),
+}
+
+
+class Commands(click.Group):
+    """The table above; errors of the client become one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(130)  # what a shell gives a program that SIGINT ended
+        except Exception as error:
+            failures = sys.modules.get("deployer.cli.failures") or import_module("deployer.cli.failures")
+            code = failures.report(error)
+            if code is None:
+                raise
+            ctx.exit(code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="deployer")
+def main() -> None:
+    """Run commands on fleets of hosts through a Deployer master."""

@@ -1,0 +1,95 @@
+"""What is written where: output of jobs as it is, or harmless where a person looks at it (RELIABILITY W10)."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import IO, Any, Final
+
+import click
+
+from deployer.client.records import Dropped, Message
+from deployer.protocol import levels
+
+NAMES: Final = {
+    levels.PUBLIC: "public",
+    levels.OPERATOR: "operator",
+    levels.LOG: "log",
+    levels.STRUCTURED_LOG: "structured",
+    levels.WARNING: "warning",
+    levels.OPERATIONS_ERROR: "error",
+    levels.CRITICAL: "critical",
+    levels.STATSD: "statsd",
+    levels.DEBUG: "debug",
+    levels.JOB: "job",
+}
+_TO_STDOUT: Final = frozenset({levels.STDOUT, *range(levels.RESULT_JSON, levels.RESULT_HRD + 1)})
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_ANY_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Show control characters instead of letting a terminal obey them; line ends and tabs stay."""
+    return _CONTROL.sub(_shown, text)
+
+
+def one_line(text: str) -> str:
+    """Harmless, and without line ends and tabs too."""
+    return _ANY_CONTROL.sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 (two hex digits)
+
+
+def say(text: str) -> None:
+    """A remark to the person, on stderr."""
+    click.echo(f"deployer: {one_line(text)}", err=True)
+
+
+def document(value: Any) -> None:
+    """One JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class Printer:
+    """Writes output of jobs as it comes."""
+
+    def __init__(self) -> None:
+        self._out = _Stream("stdout")
+        self._err = _Stream("stderr")
+
+    def show(self, item: Message | Dropped) -> None:
+        """Write one message: levels 1 and results to stdout, all others to stderr."""
+        if isinstance(item, Dropped):
+            say(f"{item.count} messages were dropped here")
+        elif item.level in _TO_STDOUT:
+            self._out.write(item.data)
+        elif item.level == levels.STDERR:
+            self._err.write(item.data)
+        else:
+            name = NAMES.get(item.level, f"level {item.level}")
+            self._err.write("\n".join(f"{name}: {line}" for line in item.data.split("\n")))
+
+
+class _Stream:
+    def __init__(self, name: str) -> None:
+        self._terminal = getattr(sys, name).isatty()
+        self._bytes: IO[bytes] = getattr(sys, name).buffer
+
+    def write(self, text: str) -> None:
+        shown = harmless(text) if self._terminal else text
+        self._bytes.write(shown.encode("utf-8", "replace") + b"\n")
+        self._bytes.flush()
+
+
+def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    """A table on a terminal, else values between tabs, one line each, without titles."""
+    shown = ([one_line("" if value is None else str(value)) for value in line] for line in lines)
+    if sys.stdout.isatty():
+        import_module("deployer.cli.tables").show(titles, shown)  # rich takes 50 ms to import
+        return
+    for line in shown:
+        click.echo("\t".join(line))

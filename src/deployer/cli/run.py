@@ -1,0 +1,134 @@
+"""`deployer run`."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deployer.cli import exits
+from deployer.cli.job import with_tasks
+from deployer.cli.options import Common, common
+from deployer.cli.output import Printer, document, say
+from deployer.client.client import Client, new_id
+from deployer.client.errors import ApiError, ClientError
+from deployer.client.records import Ended, Job, Message, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the person wants to be told."""
+
+    wait: bool
+    follow: bool
+    pass_exit: bool
+
+
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.option("--target", "-t", required=True, metavar="GID:NID", help="The agent.")
+@click.option("--domain", metavar="D", help="What the process belongs to.")
+@click.option("--name", metavar="N", help="What it is called in its domain.")
+@click.option("--max-time", type=click.IntRange(0), metavar="S", help="End it after S seconds; 0: no limit.")
+@click.option("--workingdir", metavar="DIR", help="Where it runs.")
+@click.option("--env", "-e", multiple=True, metavar="K=V", help="A variable of its environment; may be repeated.")
+@click.option("--data-file", metavar="FILE", help="UTF-8 text for its standard input; - reads ours.")
+@click.option("--id", "job_id", metavar="ID", help="The job's id; the same id again does not run twice.")
+@click.option("--pass-exit", is_flag=True, help="Exit with the status of the command.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the end; else print the job's id.")
+@click.option("--follow/--no-follow", default=True, help="Show output as it comes; else when the job has ended.")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND [ARGS]...")
+@common
+def command(told: Common, argv: tuple[str, ...], **options: Any) -> None:
+    """Run a command on a host and show its output.
+
+    The exit code is 0 when it went well, 1 when it failed, 124 when it timed out; 2 usage, 3 not allowed, 4 not found,
+    5 no master, 130 interrupted. Interrupting ends the job.
+    """
+    wishes = Wishes(options["wait"], options["follow"] and not told.json, options["pass_exit"])
+    args = arguments(argv, options)
+    data = _data(options["data_file"])
+    job_id = options["job_id"] or new_id()
+    client = told.client()
+    try:
+        job = client.submit("execute", args, target=options["target"], data=data, job_id=job_id)
+        code = _attend(told, client, job, wishes)
+    except KeyboardInterrupt:
+        code = _interrupted(client, job_id)
+    click.get_current_context().exit(code)
+
+
+def arguments(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The `args` of `execute`: what was given, nothing else."""
+    given = {key: options[key] for key in ("domain", "name", "max_time", "workingdir") if options[key] is not None}
+    pairs = [pair.partition("=") for pair in options["env"]]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise click.BadParameter("has the form NAME=VALUE", param_hint="--env")
+    env = {"env": {name: value for name, _, value in pairs}} if pairs else {}
+    return {"cmd": argv[0], "args": list(argv[1:]), **given, **env}
+
+
+def _data(source: str | None) -> str:
+    if source is None:
+        return ""
+    try:
+        return (sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()).decode()
+    except OSError as error:
+        raise click.BadParameter(f"{source}: {error.strerror}", param_hint="--data-file") from error
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{source} is not UTF-8 at byte {error.start}", param_hint="--data-file") from error
+
+
+def _attend(told: Common, client: Client, job: Job, wishes: Wishes) -> int:
+    """Show what comes and how it ends; the exit code."""
+    if not wishes.wait:
+        if told.json:
+            document(job.document)
+        else:
+            click.echo(job.id)
+        return exits.OK
+    ended = _follow(client, job) if wishes.follow else client.wait(job.id)
+    tasks = list(client.tasks(ended.id)) if told.json or wishes.pass_exit or ended.state != "OK" else []
+    if told.json:
+        items = [item.document for item in client.log(ended.id) if isinstance(item, Message)]
+        document({**with_tasks(ended, tasks), "log": items})
+    elif not wishes.follow:
+        _print_log(client, ended)
+    if not (told.quiet or told.json):
+        _explain(tasks)
+    return exits.of_tasks(ended, tasks) if wishes.pass_exit else exits.of_job(ended)
+
+
+def _follow(client: Client, job: Job) -> Job:
+    printer = Printer()
+    for item in client.follow(job.id):
+        if isinstance(item, Ended):
+            return item.job
+        printer.show(item)
+    return client.wait(job.id)
+
+
+def _print_log(client: Client, job: Job) -> None:
+    printer = Printer()
+    for item in client.log(job.id):
+        printer.show(item)
+
+
+def _explain(tasks: list[Task]) -> None:
+    for task in tasks:
+        if task.state != "OK":
+            say(" ".join(filter(None, [f"{task.agent}: {task.state}", task.code, task.reason and f"({task.reason})"])))
+
+
+def _interrupted(client: Client, job_id: str) -> int:
+    """Ask for the job's end; it may not even have been accepted yet."""
+    client.close()
+    try:
+        client.cancel(job_id)
+        say(f"interrupted: {job_id} is asked to end")
+    except ApiError as error:
+        say(f"interrupted: {job_id} was not ended: {error}")
+    except (ClientError, KeyboardInterrupt):
+        say(f"interrupted: {job_id} could not be ended and may still run")
+    return exits.INTERRUPTED

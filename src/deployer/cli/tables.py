@@ -1,0 +1,18 @@
+"""Tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+COLOURS = {"online": "green", "OK": "green", "offline": "red", "ERROR": "red", "overdue": "yellow", "TIMEOUT": "yellow"}
+
+
+def show(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Print a table; NO_COLOR is honoured."""
+    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False)
+    for line in lines:
+        table.add_row(*(Text(value, style=COLOURS.get(value, "")) for value in line))
+    Console().print(table)

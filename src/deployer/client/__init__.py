@@ -1,0 +1,1 @@
+"""The Python client: synchronous, standard library only."""

@@ -1,0 +1,169 @@
+"""The synchronous client: what the REST API offers, as methods.
+
+    client = Client("http://127.0.0.1:8966", token)
+    job = client.submit("execute", {"cmd": "/bin/echo", "args": ["hi"]}, target="1:1")
+    for message in client.log(job.id, follow=True): ...
+
+`submit` gives the job its id, so that it can be sent again after a lost connection without running twice.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from deployer.client.errors import ClientError, Unreachable
+from deployer.client.records import Agent, Document, Dropped, Ended, Job, Message, Task
+from deployer.client.sse import Event, Parser
+from deployer.client.transport import LOST, Transport, pause
+from deployer.kit.backoff import Backoff
+
+MAX_WAIT_S = 30
+PAGE = 1000
+LOST_STREAMS = 20
+
+
+class Client:
+    """One master, or a balancer in front of several, seen by one user."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        ca_file: str | None = None,
+        timeout_s: float = 45.0,
+        *,
+        patience_s: float = 5.0,
+        pause: Callable[[float], None] = pause,
+    ) -> None:
+        self._transport = Transport(
+            url, token, ca_file, timeout_s=max(timeout_s, 1.0), patience_s=patience_s, pause=pause
+        )
+        self._pause = pause
+        self._wait_s = min(MAX_WAIT_S, max(int(timeout_s) - 10, 1))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._transport.close()
+
+    def submit(
+        self,
+        cmd: str,
+        args: Mapping[str, Any],
+        *,
+        target: str,
+        data: str = "",
+        job_id: str | None = None,
+        **more: Any,
+    ) -> Job:
+        """Ask for a job; `more` are further fields of it. The same id and body again are the same job."""
+        body = {"cmd": cmd, "args": dict(args), "data": data, "target": target, **more, "id": job_id or new_id()}
+        return Job.read(self._transport.ask("POST", "/api/v1/jobs", body=body))
+
+    def job(self, job_id: str, wait_s: int | None = None) -> Job:
+        """The job now, or when it is final within `wait_s` seconds."""
+        return Job.read(self._transport.ask("GET", _path(job_id), {"wait": wait_s}))
+
+    def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
+        """The job when it is final, or as it is after `timeout_s` seconds."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = self._wait_s if end is None else min(self._wait_s, end - time.monotonic())
+            job = self.job(job_id, max(round(left), 0))
+            if job.final or (end is not None and time.monotonic() >= end):
+                return job
+
+    def cancel(self, job_id: str) -> Job:
+        """End the job: what has not started never starts, what runs is killed."""
+        return Job.read(self._transport.ask("DELETE", _path(job_id)))
+
+    def jobs(self, *, state: str | None = None, limit: int = 100) -> Iterator[Job]:
+        """The newest jobs, at most `limit`."""
+        return (Job.read(item) for item in self._items("/api/v1/jobs", limit, state=state))
+
+    def tasks(self, job_id: str) -> Iterator[Task]:
+        """All tasks of a job."""
+        return (Task.read(item) for item in self._items(_path(job_id) + "/tasks"))
+
+    def agents(self) -> Iterator[Agent]:
+        """All agents."""
+        return (Agent.read(item) for item in self._items("/api/v1/agents"))
+
+    def log(self, job_id: str, *, follow: bool = False) -> Iterator[Message | Dropped]:
+        """What a job has put out, oldest first; with `follow` until its log is complete."""
+        if not follow:
+            return (Message.read(item) for item in self._items(_path(job_id) + "/log"))
+        return (event for event in self.follow(job_id) if not isinstance(event, Ended))
+
+    def follow(self, job_id: str) -> Iterator[Message | Dropped | Ended]:
+        """What a job puts out as it comes, and at last the job; taken up again where a connection was lost."""
+        parser, backoff = Parser(), Backoff(0.1, 5.0)
+        opened = False
+        fruitless = 0
+        while fruitless < LOST_STREAMS:
+            last_id = parser.last_id
+            try:
+                for event in self._events(job_id, parser):
+                    yield event
+                    if isinstance(event, Ended):
+                        return
+                opened = True
+            except Unreachable:
+                if not opened:
+                    raise
+            except LOST:
+                opened = True
+            fruitless = fruitless + 1 if parser.last_id == last_id else 0
+            backoff.failures = fruitless
+            self._pause(backoff.next_delay())
+            parser = Parser(parser.last_id)
+        raise Unreachable(f"the log of {job_id} was lost {LOST_STREAMS} times")
+
+    def _events(self, job_id: str, parser: Parser) -> Iterator[Message | Dropped | Ended]:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if parser.last_id:
+            headers["Last-Event-ID"] = parser.last_id
+        for chunk in self._transport.stream(_path(job_id) + "/log", headers):
+            yield from filter(None, map(_read_event, parser.feed(chunk)))
+
+    def _items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Document]:
+        """Items of all pages, up to `limit`."""
+        cursor: str | None = None
+        left = limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(left, PAGE)
+            page = self._transport.ask("GET", path, {**query, "limit": size, "cursor": cursor})
+            items = page.get("items", [])
+            yield from items[:size]
+            cursor = page.get("next")
+            left = None if left is None else left - len(items)
+            if not cursor:
+                return
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562) as 32 hex digits: ids sort by time."""
+    ms = int(time.time() * 1000) & (2**48 - 1)
+    return f"{ms:012x}7{secrets.randbits(12):03x}{1 << 63 | secrets.randbits(62):016x}"
+
+
+def _path(job_id: str) -> str:
+    return "/api/v1/jobs/" + quote(job_id, safe="")
+
+
+def _read_event(event: Event) -> Message | Dropped | Ended | None:
+    """What an event says; events of kinds that came later than this client are passed over."""
+    kinds: dict[str, Callable[[Document], Message | Dropped | Ended]] = {
+        "message": Message.read,
+        "dropped": lambda document: Dropped(int(document.get("dropped") or 0)),
+        "end": lambda document: Ended(Job.read(document)),
+    }
+    read = kinds.get(event.type)
+    if read is None:
+        return None
+    try:
+        return read(json.loads(event.data))
+    except (ValueError, AttributeError) as error:
+        raise ClientError(f"the log has an event that is not understood: {event.data[:80]!r}") from error

@@ -1,7 +1,7 @@
 """Round trips of `ping` and `/bin/true` through a real master and agent, beside the bare rate of starting processes.
 
-Run by hand: `make bench CASE=roundtrip`. Every job is one `POST /api/v1/jobs?wait=30` on a kept-alive connection: accepted
-durably (appendfsync always), signed, claimed, journaled (synchronous=FULL), run, its result stored. Prints one line a case.
+Run by hand: `make bench CASE=roundtrip`. Every job is one `POST /api/v1/jobs?wait=30` on a kept-alive connection:
+accepted durably (appendfsync always), signed, claimed, journaled (synchronous=FULL), run, its result stored.
 """
 
 import argparse
@@ -39,6 +39,7 @@ class Client:
         self._address = (host, port)
 
     async def open(self) -> None:
+        """Connect."""
         self._reader, self._writer = await asyncio.open_connection(*self._address)
 
     async def run(self, state: bytes = b'"state":"OK"') -> float:
@@ -66,7 +67,7 @@ async def measure(made: Fleet, body: dict[str, object], outstanding: int, jobs: 
 
     async def work(client: Client) -> None:
         for _ in left:
-            times.append(await client.run())
+            times.append(await client.run())  # noqa: PERF401 (others append meanwhile)
 
     begin = time.perf_counter()
     await asyncio.gather(*(work(client) for client in clients))
@@ -84,6 +85,11 @@ def bare_spawns(count: int = 1000) -> tuple[float, float]:
     return popen, count / (time.perf_counter() - begin)
 
 
+def report(name: str, outstanding: int, rate: float, times: list[float]) -> None:
+    p50, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
+    print(f"{name:10} {outstanding:4} outstanding: {rate:7.0f}/s  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=6000)
@@ -98,11 +104,7 @@ def main() -> None:
                 for outstanding, jobs in ((1, options.jobs // 10), (200, options.jobs)):
                     asyncio.run(measure(made, body, outstanding, max(outstanding, jobs // 10)))  # warm
                     rate, times = asyncio.run(measure(made, body, outstanding, jobs))
-                    p50, p99 = statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
-                    print(
-                        f"{name:10} {outstanding:4} outstanding: {rate:7.0f}/s  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms",
-                        flush=True,
-                    )
+                    report(name, outstanding, rate, times)
     popen, posix = bare_spawns()
     print(f"bare: subprocess.run {popen:.0f}/s, posix_spawn {posix:.0f}/s")
 

@@ -19,15 +19,17 @@ from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import StartError
 from deployer.kit.clock import WallClock
 from deployer.kit.files import private_dir
-from deployer.kit.http import HardenedSite
+from deployer.kit.http.limits import HttpLimits
+from deployer.kit.http.site import HardenedSite
 from deployer.kit.lock_posix import open_lock, try_lock
 from deployer.kit.wake import Hub
 from deployer.links.enrolment import Enrolment
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.sessions import Challenges, Sessions
+from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
-from deployer.rest.endpoint import Api
+from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobs import JobRoutes
@@ -155,7 +157,7 @@ class Master(Service):
             wall=self._wall,
             memory=self._upkeep.memory,
         )
-        site = HardenedSite(build_root(ground))
+        site = build_site(ground)
         for description in self._settings.http:
             port = await serverFromString(self._reactor, description).listen(site)
             self._ports.append(port)
@@ -184,8 +186,17 @@ class Ground(Struct, frozen=True):
     memory: Callable[[], float]
 
 
-def build_root(ground: Ground) -> Root:
-    """Everything that answers HTTP."""
+def build_site(ground: Ground) -> HardenedSite:
+    """Everything that answers HTTP, behind its limits."""
+    return HardenedSite(_root(ground), HttpLimits(max_body=_max_body), ground.clock)
+
+
+def _max_body(path: bytes) -> int:
+    """Agents post batches; everybody else posts requests."""
+    return MAX_POST_BYTES if path[1:2].isdigit() else MAX_BODY_BYTES
+
+
+def _root(ground: Ground) -> Root:
     redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
     agents, jobs, logs, tokens = Agents(redis), Jobs(redis), Logs(redis), Tokens(redis)
 

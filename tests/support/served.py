@@ -13,9 +13,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.web.client import Agent as HttpAgent
 from twisted.web.client import HTTPConnectionPool
 
-from deployer.assembly import Ground, build_root
+from deployer.assembly import Ground, build_site
 from deployer.kit.clock import sleep
-from deployer.kit.http import HardenedSite
 from deployer.kit.wake import Hub
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
@@ -91,7 +90,7 @@ class Served:
         )
         self._subscriber.start()
         endpoint = serverFromString(self._reactor, "tcp:0:interface=127.0.0.1")
-        self._port = await endpoint.listen(HardenedSite(build_root(ground)))
+        self._port = await endpoint.listen(build_site(ground))
 
     async def stop(self) -> None:
         """Close everything."""

@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.web.http import Request
 
 from deployer.errors import ForbiddenError, InvalidError, MalformedError, UnauthorizedError
+from deployer.kit.http.channel import mark_authenticated
 from deployer.links.resource import AgentResource, Refuse, encode, read
 from deployer.links.sessions import Sessions
 from deployer.protocol.ids import AgentId
@@ -80,6 +81,7 @@ class LongPoll:
         gid, nid = request.path.split(b"/")[1:3]
         if session.agent != AgentId(int(gid), int(nid)):
             raise ForbiddenError("this session is another agent's")
+        mark_authenticated(request)
         return session
 
 

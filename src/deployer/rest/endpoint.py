@@ -23,6 +23,7 @@ from deployer.errors import (
     NotFoundError,
     UnsupportedTypeError,
 )
+from deployer.kit.http.channel import mark_authenticated
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
 from deployer.rest.problems import prepare, refuse
@@ -131,6 +132,7 @@ class Api:
             caller = None
         else:
             caller = await self._authenticate(request)
+            mark_authenticated(request)
             if not caller.may(declaration.needs):
                 raise ForbiddenError(f"the role {caller.role.value} may not do this")
         query = _query(declaration.query, request)

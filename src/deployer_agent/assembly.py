@@ -43,7 +43,7 @@ INSTANCE: Final = "instance"
 MESSAGE_ID: Final = "message_id"
 FLUSH_S: Final = 0.03
 ENOUGH_BYTES: Final = 64 * 1024
-RESULT_FLIGHTS: Final = 8
+RESULT_FLIGHTS: Final = 2
 FORGET_EVERY_S: Final = 3600.0
 
 
@@ -146,7 +146,7 @@ class Working:
             display_ids(first_id, self._reserve_ids),
             self._crowded,
         )
-        self._accepts: Batcher[str, Verdict] = Batcher("accepting", link.accept, most=MAX_COMMANDS, flights=1)
+        self._accepts: Batcher[str, Verdict] = Batcher("accepting", link.accept, most=MAX_COMMANDS, flights=2)
         self._results: Batcher[Result, Receipt] = Batcher(
             "posting results", link.results, most=MAX_RESULTS, flights=RESULT_FLIGHTS
         )
@@ -156,7 +156,8 @@ class Working:
             Upward(self._accepts.put_all, self._results.put, self._outbox.drained),
             obedience,
             Handlers(execute=self._execute, kill=self._kill),
-            wall,
+            clock=reactor,
+            wall=wall,
             most=settings.max_tasks,
         )
         self._manager = ProcessManager(

@@ -6,13 +6,14 @@ start is journaled as started. 4. It runs. 5. Its result is journaled. 6. Its me
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
 from deployer.protocol.commands import Envelope, SignedCommand
@@ -26,6 +27,10 @@ from deployer_agent.errors import RefusedError
 from deployer_agent.journal import rows
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.rows import NewRow, OpenRow, State, Verdict
+
+STARTS_A_TURN: Final = 4
+TAKEN_TOGETHER: Final = 25
+"""Small enough that the steps of one part run beside those of another, large enough that posts are few."""
 
 
 class Upward(Struct, frozen=True):
@@ -42,12 +47,21 @@ class Tasks:
     log = Logger()
 
     def __init__(
-        self, journal: Journal, upward: Upward, obedience: Obedience, handlers: Handlers, wall: WallClock, *, most: int
+        self,
+        journal: Journal,
+        upward: Upward,
+        obedience: Obedience,
+        handlers: Handlers,
+        *,
+        clock: Clock,
+        wall: WallClock,
+        most: int,
     ) -> None:
         self._journal = journal
         self._upward = upward
         self._obedience = obedience
         self._handlers = handlers
+        self._clock = clock
         self._wall = wall
         self._most = most
         self._open: dict[str, SignedCommand] = {}
@@ -62,7 +76,8 @@ class Tasks:
 
     def take(self, envelopes: Sequence[Envelope]) -> None:
         """Commands have come; carries on by itself."""
-        self._inflight.spawn("taking commands", self._take(envelopes))
+        for start in range(0, len(envelopes), TAKEN_TOGETHER):
+            self._inflight.spawn("taking commands", self._take(envelopes[start : start + TAKEN_TOGETHER]))
 
     def finished(self, result: Result) -> None:
         """A task has ended; carries on by itself until the master has the result."""
@@ -158,8 +173,10 @@ class Tasks:
         ]
         if keys:
             await self._journal.run(lambda connection: rows.start(connection, keys))
-        for command, envelope in commands:
+        for number, (command, envelope) in enumerate(commands, 1):
             self._carry_out(command, envelope)
+            if number % STARTS_A_TURN == 0:  # what has ended meanwhile is reported while others start
+                await sleep(self._clock, 0)
 
     def _carry_out(self, command: SignedCommand, envelope: Envelope) -> None:
         if command.id in self._killed:

@@ -123,12 +123,12 @@ def seal_descriptors() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def environment(own: Mapping[str, str], given: Mapping[str, str], job: Mapping[str, str]) -> dict[str, str]:
-    """What a job sees: an allow-list of ours, who it runs as, what it is, and what was asked for (J11)."""
+def base_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """What every job sees: an allow-list of ours, and who it runs as (J11)."""
     user = pwd.getpwuid(os.geteuid())
     kept = {name: value for name, value in own.items() if _INHERITED.match(name)}
     person = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "SHELL": user.pw_shell or "/bin/sh"}
-    return {"PATH": _DEFAULT_PATH, **kept, **person, **given, **job}
+    return {"PATH": _DEFAULT_PATH, **kept, **person}
 
 
 def refuse_root(*, allowed: bool) -> None:

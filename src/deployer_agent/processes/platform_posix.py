@@ -19,6 +19,7 @@ def platform_for(reactor: Any, agentroot: str, *, allow_root: bool) -> Platform:
     places = launch_posix.Places(agentroot)
 
     launch_posix.seal_descriptors()
+    base = launch_posix.base_environment(os.environ)
 
     def launch(protocol: ProcessProtocol, args: ExecuteArgs, identity: Mapping[str, str]) -> int:
         launch_posix.refuse_root(allowed=allow_root)
@@ -26,7 +27,7 @@ def platform_for(reactor: Any, agentroot: str, *, allow_root: bool) -> Platform:
         program = launch_posix.Program(
             executable=places.fill(args.executable),
             arguments=args.args,
-            environment=launch_posix.environment(os.environ, args.env, identity),
+            environment={**base, **args.env, **identity},
             directory=None if directory is None else places.fill(directory),
         )
         return launch_posix.launch(reactor, protocol, program)

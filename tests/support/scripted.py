@@ -11,12 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is sent; `lost` closes the connection after the body, before its announced end."""
+    """What is sent; `lost` closes the connection before the announced end, `hold` only when it is set."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     lost: bool = False
+    hold: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ def refusal(status: int, code: str, detail: str, errors: list[dict[str, str]] | 
     return Answer(status=status, body=body, headers={"Content-Type": "application/problem+json"})
 
 
-def stream(*events: str, lost: bool = False) -> Answer:
+def stream(*events: str, lost: bool = False, hold: threading.Event | None = None) -> Answer:
     """Server-Sent Events."""
-    return Answer(body="".join(events).encode(), headers={"Content-Type": "text/event-stream"}, lost=lost)
+    kind = {"Content-Type": "text/event-stream"}
+    return Answer(body="".join(events).encode(), headers=kind, lost=lost, hold=hold)
 
 
 def message(event_id: str, level: int, data: str) -> str:
@@ -103,10 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body) + reply.lost))
+        self.send_header("Content-Length", str(len(reply.body) + (reply.lost or reply.hold is not None)))
         self.end_headers()
         self.wfile.write(reply.body)
-        self.close_connection = self.close_connection or reply.lost
+        if reply.hold is not None:
+            reply.hold.wait(20)
+        self.close_connection = self.close_connection or reply.lost or reply.hold is not None
 
 
 @contextmanager

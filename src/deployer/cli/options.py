@@ -22,9 +22,11 @@ class Common:
     quiet: bool
 
     def client(self) -> Client:
-        """A client of the chosen master."""
+        """A client of the chosen master, closed with the command."""
         target = find(self.url, self.token_file, self.context)
-        return Client(target.url, target.token, target.ca_file)
+        client = Client(target.url, target.token, target.ca_file, patience_s=3.0)
+        click.get_current_context().call_on_close(client.close)
+        return client
 
 
 _OPTIONS = (

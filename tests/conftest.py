@@ -2,13 +2,23 @@
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from hypothesis import settings
+from twisted.internet.endpoints import clientFromString
 
+from deployer.protocol.ids import AgentId
+from deployer.stores.redis import Redis
 from support.failures import LoggedFailures, watch
+from support.redis_server import running_redis
+from support.seeded import Seeded
+from support.served import Served, WireAgent
+
+settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.load_profile("same every time")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,3 +52,46 @@ def pytest_runtest_makereport() -> Iterator[None]:
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"skipped under CI: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def redis_socket() -> Iterator[Path]:
+    with running_redis() as socket:
+        yield socket
+
+
+@pytest_twisted.async_yield_fixture
+async def redis(redis_socket: Path) -> AsyncIterator[Redis]:
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 (tests of the real Redis run in the real reactor)
+
+    connection = Redis(clientFromString(reactor, f"unix:{redis_socket}"), reactor)  # type: ignore[arg-type]  # zope
+    await connection.start(10)
+    await connection.call("FLUSHALL")
+    yield connection
+    await connection.stop()
+
+
+@pytest_twisted.async_fixture
+async def seeded(redis: Redis) -> Seeded:
+    made = Seeded(redis)
+    await made.install()
+    await made.join()
+    return made
+
+
+@pytest_twisted.async_yield_fixture
+async def served(seeded: Seeded, redis_socket: Path) -> AsyncIterator[Served]:
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 (real sockets need the real reactor)
+
+    master = Served(seeded, reactor, clientFromString(reactor, f"unix:{redis_socket}"))
+    await master.start()
+    yield master
+    await master.stop()
+
+
+@pytest_twisted.async_fixture
+async def agent(served: Served) -> WireAgent:
+    made = WireAgent(served, AgentId(1, 7))
+    assert (await made.join(served.seeded.join_token.text)).status == 200
+    assert (await made.open()).status == 200
+    return made

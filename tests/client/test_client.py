@@ -12,7 +12,7 @@ from deployer.client.client import Client, new_id
 from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.client.records import Dropped, Ended, Message
 from deployer.protocol.ids import JOB_ID_PATTERN
-from support.cli import program_environment
+from support.programs import environment
 from support.scripted import Answer, ScriptedMaster, answer, end, message, nobody, refusal, scripted_master, stream
 
 QUEUED: dict[str, Any] = {"id": "j1", "state": "QUEUED", "cmd": "execute", "target": "1:1", "tasks": {"counts": {}}}
@@ -200,7 +200,5 @@ def test_new_ids_are_uuids_of_version_seven_that_sort_by_time() -> None:
 
 def test_the_client_imports_the_standard_library_only() -> None:
     code = "import sys, deployer.client.client as c; print(*{n.partition('.')[0] for n in sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-Sc", code], env=program_environment(), check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-Sc", code], check=True, capture_output=True, text=True, env=environment())
     assert set(done.stdout.split()) - sys.stdlib_module_names <= {"deployer", "__main__"}

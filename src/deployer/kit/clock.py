@@ -47,3 +47,10 @@ async def sleep(clock: Clock, seconds: float) -> None:
 def epoch_ms(wall: WallClock) -> int:
     """Now as epoch milliseconds."""
     return int(wall() * 1000)
+
+
+class Spawner(Protocol):
+    """The part of a reactor that starts processes."""
+
+    def spawnProcess(self, processProtocol: Any, executable: str, args: Any = (), env: Any = {}, **kw: Any) -> Any:  # noqa: N802, N803, B006 (Twisted's)
+        """Start a process; its transport."""

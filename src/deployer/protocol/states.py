@@ -5,5 +5,5 @@ from typing import Final, Literal
 TaskState = Literal["BLOCKED", "QUEUED", "SENT", "RUNNING", "OK", "ERROR", "TIMEOUT", "KILLED"]
 FinalState = Literal["OK", "ERROR", "TIMEOUT", "KILLED"]
 
-TASK_STATES: Final = ("BLOCKED", "QUEUED", "SENT", "RUNNING", "OK", "ERROR", "TIMEOUT", "KILLED")
+TASK_STATES: Final[tuple[TaskState, ...]] = ("BLOCKED", "QUEUED", "SENT", "RUNNING", "OK", "ERROR", "TIMEOUT", "KILLED")
 FINAL: Final = frozenset({"OK", "ERROR", "TIMEOUT", "KILLED"})

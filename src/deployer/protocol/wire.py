@@ -9,7 +9,8 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
    only one: its `epoch` fences all others. It is valid for an hour and renewed before. 401 on any later request means:
    open a new session; 409 `stale_session`: another session replaced this one; 409 `other_instance`: another instance
    with the same key is alive.
-3. Commands. `GET /{gid}/{nid}/cmd?n=COUNT` lasts 15 s at most and answers a `PollAnswer`: 0 to COUNT envelopes.
+3. Commands. `GET /{gid}/{nid}/cmd?n=COUNT&wait=S` lasts S s, 15 at most, and answers a `PollAnswer`: 0 to COUNT
+   envelopes and all kills.
    What was sent and not accepted within the lease comes again.
 4. Acceptance. The agent verifies each envelope, writes it into its journal, and posts an `AcceptRequest` to
    `/{gid}/{nid}/accept`; the `AcceptAnswer` says for each id `START`, `DONE` (its result is already known), `CANCELLED`

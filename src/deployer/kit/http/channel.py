@@ -272,3 +272,10 @@ class HardenedChannel(HTTPChannel):
 
     def _abort(self) -> None:
         self.transport.abortConnection()
+
+
+def mark_authenticated(request: Request) -> None:
+    """A request's token was accepted: its connection counts no longer against its address."""
+    channel = request.channel
+    if isinstance(channel, HardenedChannel):  # else the client has left meanwhile
+        channel.authenticated()

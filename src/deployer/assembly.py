@@ -1,0 +1,263 @@
+"""Builds every part of the master, top to bottom, and starts and stops them in order."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.logger import Logger
+
+from deployer.config import MasterSettings
+from deployer.dispatch.commands import Commands
+from deployer.dispatch.jobs import Dispatcher
+from deployer.dispatch.upkeep import Upkeep
+from deployer.errors import StartError
+from deployer.kit.clock import WallClock
+from deployer.kit.files import private_dir
+from deployer.kit.http.limits import HttpLimits
+from deployer.kit.http.site import HardenedSite
+from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.wake import Hub
+from deployer.links.enrolment import Enrolment
+from deployer.links.longpoll import Handlers, LongPoll
+from deployer.links.sessions import Challenges, Sessions
+from deployer.protocol.wire import MAX_POST_BYTES
+from deployer.rest.agents import AgentRoutes
+from deployer.rest.authentication import Authenticator
+from deployer.rest.endpoint import MAX_BODY_BYTES, Api
+from deployer.rest.health import HealthRoutes
+from deployer.rest.joblog import JobLogRoutes
+from deployer.rest.jobs import JobRoutes
+from deployer.rest.problems import refuse
+from deployer.rest.site import Root
+from deployer.stores import address, keys
+from deployer.stores.agents import Agents
+from deployer.stores.embedded import EmbeddedRedis
+from deployer.stores.first_start import ensure_installation, new_admin_token
+from deployer.stores.installation import Installation
+from deployer.stores.jobs import Jobs
+from deployer.stores.logs import Logs
+from deployer.stores.master_key import MasterKey
+from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
+from deployer.stores.server import require_durable
+from deployer.stores.tokens import Tokens
+from deployer.telemetry.intake import Intake
+from deployer.telemetry.joblog import JobLogs
+
+KEY_FILE: Final = "master.key"
+LOCK: Final = "master.lock"
+ATTACH_S: Final = 15.0
+
+
+class Storage:
+    """The master's Redis, its own or a configured one, and the two connections to it."""
+
+    def __init__(self, settings: MasterSettings, reactor: Any, hub: Hub) -> None:
+        self._settings = settings
+        self._embedded: EmbeddedRedis | None = None
+        endpoint, login = self._locate(reactor)
+        self.redis = Redis(clientFromString(reactor, endpoint), reactor, login)
+        self.subscriber = Subscriber(
+            clientFromString(reactor, endpoint),
+            reactor,
+            channels=(keys.WAKE, keys.DONE, keys.LOGGED),
+            heard=hub.heard,
+            subscribed=hub.wake_all,
+            login=login,
+        )
+
+    async def start(self) -> None:
+        """Start our own server where we have one; connect; refuse one that would lose work."""
+        if self._embedded is not None:
+            await self._embedded.start()
+        await self.redis.start(self._settings.redis_wait_s)
+        await require_durable(self.redis, accept_data_loss=self._settings.accept_data_loss)
+        self.subscriber.start()
+
+    async def attach_or_start(self, data_dir: Path) -> None:
+        """Connect to the server that a running master has, or start it when no master runs here."""
+        if self._embedded is not None and try_lock(open_lock(data_dir / LOCK)):
+            await self._embedded.start()
+        else:
+            self._embedded = None
+        await self.redis.start(ATTACH_S)
+
+    async def stop(self) -> None:
+        """Disconnect, then end our own server."""
+        await self.subscriber.stop()
+        await self.redis.stop()
+        if self._embedded is not None:
+            await self._embedded.stop()
+
+    def _locate(self, reactor: Any) -> tuple[str, Login]:
+        if self._settings.redis is not None:
+            found = address.parse(self._settings.redis)
+            return found.endpoint, found.login
+        directory = Path(self._settings.data_dir).resolve() / "redis"
+        self._embedded = EmbeddedRedis(directory, self._settings.redis_max_memory, reactor, reactor)
+        return f"unix:{str(self._embedded.socket).replace(':', chr(92) + ':')}", NO_LOGIN
+
+
+class Master(Service):
+    """The whole master. `failed` is called with one sentence when it cannot start."""
+
+    log = Logger()
+
+    def __init__(self, settings: MasterSettings, reactor: Any, wall: WallClock, failed: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._wall = wall
+        self._failed = failed
+        self._hub = Hub(reactor)
+        self._storage: Storage | None = None
+        self._upkeep: Upkeep | None = None
+        self._ports: list[Any] = []
+        self._lock: int | None = None
+        self._starting: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to start; listeners open last."""
+        Service.startService(self)
+        self._starting = Deferred.fromCoroutine(self._start())
+
+    def stopService(self) -> Deferred[None]:
+        """End in the reverse order."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            await self._start_parts()
+        except StartError as error:
+            self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the operator gets one line and the log the rest)
+            self.log.failure("the master cannot start")
+            self._failed(f"the master cannot start: {error}")
+
+    async def _start_parts(self) -> None:
+        data_dir = _data_dir(self._settings)
+        self._lock = _hold(data_dir)
+        key = _master_key(self._settings, data_dir)
+        self._storage = Storage(self._settings, self._reactor, self._hub)
+        await self._storage.start()
+        installation = await ensure_installation(self._storage.redis, key, data_dir, self._wall)
+        self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
+        MultiService.startService(self._upkeep)
+        ground = Ground(
+            redis=self._storage.redis,
+            key=key,
+            installation=installation,
+            hub=self._hub,
+            clock=self._reactor,
+            wall=self._wall,
+            memory=self._upkeep.memory,
+        )
+        site = build_site(ground)
+        for description in self._settings.http:
+            port = await serverFromString(self._reactor, description).listen(site)
+            self._ports.append(port)
+            self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await port.stopListening()
+        if self._upkeep is not None:
+            await MultiService.stopService(self._upkeep)
+        if self._storage is not None:
+            await self._storage.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+class Ground(Struct, frozen=True):
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+
+    redis: Redis
+    key: MasterKey
+    installation: Installation
+    hub: Hub
+    clock: Any
+    wall: WallClock
+    memory: Callable[[], float]
+
+
+def build_site(ground: Ground) -> HardenedSite:
+    """Everything that answers HTTP, behind its limits."""
+    return HardenedSite(_root(ground), HttpLimits(max_body=_max_body), ground.clock)
+
+
+def _max_body(path: bytes) -> int:
+    """Agents post batches; everybody else posts requests."""
+    return MAX_POST_BYTES if path[1:2].isdigit() else MAX_BODY_BYTES
+
+
+def _root(ground: Ground) -> Root:
+    redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
+    agents, jobs, logs, tokens = Agents(redis), Jobs(redis), Logs(redis), Tokens(redis)
+
+    dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
+    commands = Commands(agents, hub)
+    intake = Intake(agents, ground.installation.company)
+
+    sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
+    enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
+    longpoll = LongPoll(sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish), refuse)
+
+    api = Api(
+        [
+            HealthRoutes(lambda: redis.connected, ground.memory),
+            AgentRoutes(agents),
+            JobRoutes(dispatcher),
+            JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
+        ],
+        Authenticator(tokens, clock).caller,
+    )
+    return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
+
+
+class TokenMaker(Service):
+    """`--new-admin-token`: makes one for whoever has the masters' key, and ends."""
+
+    def __init__(self, settings: MasterSettings, reactor: Any, wall: WallClock, failed: Callable[[str], None]) -> None:
+        del wall  # the form of Master
+        self._settings = settings
+        self._reactor = reactor
+        self._failed = failed
+
+    def startService(self) -> None:
+        """Do it."""
+        Service.startService(self)
+        Deferred.fromCoroutine(self._make()).addErrback(lambda failure: self._failed(failure.getErrorMessage()))
+
+    async def _make(self) -> None:
+        data_dir = _data_dir(self._settings)
+        key = _master_key(self._settings, data_dir)
+        storage = Storage(self._settings, self._reactor, Hub(self._reactor))
+        await storage.attach_or_start(data_dir)
+        path = await new_admin_token(storage.redis, key, data_dir)
+        await storage.stop()
+        sys.stdout.write(f"{path}\n")
+        self._reactor.stop()
+
+
+def _data_dir(settings: MasterSettings) -> Path:
+    return private_dir(Path(settings.data_dir).resolve())
+
+
+def _hold(data_dir: Path) -> int:
+    lock = open_lock(data_dir / LOCK)
+    if not try_lock(lock):
+        os.close(lock)
+        raise StartError(f"another master runs in {data_dir}: stop it, or give this one a --data-dir of its own")
+    return lock
+
+
+def _master_key(settings: MasterSettings, data_dir: Path) -> MasterKey:
+    if settings.key_file is not None:
+        return MasterKey.load(Path(settings.key_file))
+    return MasterKey.load_or_make(data_dir / KEY_FILE)

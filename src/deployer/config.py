@@ -1,0 +1,62 @@
+"""The master's settings (etc/master.toml has them with their meaning)."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from deployer.errors import StartError
+from deployer.kit.settings import Settings, SettingsError, load
+
+ENVIRONMENT: Final = "DEPLOYER_"
+DEFAULT_HTTP: Final = "tcp:8966:interface=127.0.0.1"
+
+
+class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that an operator may set."""
+
+    data_dir: str = "/var/lib/deployer-master"
+    http: tuple[str, ...] = (DEFAULT_HTTP,)
+    allow_plaintext: bool = False
+    key_file: str | None = None
+    redis: str | None = None
+    redis_max_memory: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 2 * 1024**3
+    redis_wait_s: Annotated[float, Meta(gt=0)] = 60.0
+    accept_data_loss: bool = False
+
+
+def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings[Any]:
+    """File, environment and options in one record; StartError when something does not fit."""
+    path = None if file is None else Path(file)
+    try:
+        settings = load(MasterSettings, file=path, environment=environment, prefix=ENVIRONMENT, options=options)
+    except SettingsError as error:
+        raise StartError(str(error)) from None
+    _check(settings.values)
+    return settings
+
+
+def _check(settings: MasterSettings) -> None:
+    if settings.redis is not None and settings.key_file is None:
+        raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
+    for description in settings.http:
+        if not settings.allow_plaintext and not _is_private(description):
+            raise StartError(
+                f"{description} would carry tokens in plain text over the network: "
+                "use ssl:, interface=127.0.0.1, or allow_plaintext"
+            )
+
+
+def _is_private(description: str) -> bool:
+    """Tell whether an endpoint is encrypted or reached from this host only."""
+    kind, _, rest = description.partition(":")
+    if kind in {"ssl", "unix"}:
+        return True
+    interface = next((part[10:] for part in rest.split(":") if part.startswith("interface=")), "")
+    try:
+        return ipaddress.ip_address(interface.replace("\\", "")).is_loopback
+    except ValueError:
+        return interface == "localhost"

@@ -1,0 +1,1 @@
+"""Commands go out, results come in."""

@@ -1,0 +1,51 @@
+"""The master's side of an agent's session: commands go out by polls, acceptances and results come in."""
+
+from collections.abc import Sequence
+
+from twisted.logger import Logger
+
+from deployer.kit.wake import Hub
+from deployer.protocol.results import Result
+from deployer.protocol.wire import Receipt, Verdict
+from deployer.stores import keys
+from deployer.stores.agents import Agents, Session
+
+
+class Commands:
+    """Serves one agent's polls and posts."""
+
+    log = Logger()
+
+    def __init__(self, agents: Agents, hub: Hub) -> None:
+        self._agents = agents
+        self._hub = hub
+
+    async def poll(self, session: Session, count: int, wait_s: float) -> list[bytes]:
+        """Up to `count` commands (envelopes as JSON) and all kills, as soon as there are any; none after `wait_s`."""
+        end = self._hub.clock.seconds() + wait_s
+        with self._hub.waiter((keys.WAKE, str(session.agent))) as waiter:
+            while True:
+                waiter.seen()
+                claimed = await self._agents.claim(session, count)
+                left = end - self._hub.clock.seconds()
+                if claimed or left <= 0:
+                    return claimed
+                await waiter.wait(left)
+
+    async def accept(self, session: Session, ids: Sequence[str]) -> list[Verdict]:
+        """Bind tasks to the instance that has them in its journal."""
+        return await self._agents.accept(session, ids)
+
+    async def finish(self, session: Session, results: Sequence[Result]) -> list[Receipt]:
+        """Keep results; what contradicts an earlier one is told and noted."""
+        receipts = await self._agents.finish(session, results)
+        for result, receipt in zip(results, receipts, strict=True):
+            if receipt not in {"OK", "DUP"}:
+                self.log.warn(
+                    "audit: agent {agent} reports {state} for task {task}: {receipt}",
+                    agent=str(session.agent),
+                    state=result.state,
+                    task=result.id,
+                    receipt=receipt,
+                )
+        return receipts

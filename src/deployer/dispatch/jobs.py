@@ -1,0 +1,175 @@
+"""Jobs from a client's request to their last task's end."""
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Raw, Struct
+from twisted.logger import Logger
+
+from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFullError
+from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.wake import Hub
+from deployer.model import limits
+from deployer.model.access import Caller
+from deployer.model.jobs import job_state
+from deployer.protocol import codes
+from deployer.protocol.commands import KillArgs, SignedCommand, sha256_text
+from deployer.protocol.ids import AgentId, new_id
+from deployer.protocol.results import Result
+from deployer.protocol.signing import seal
+from deployer.protocol.states import FINAL
+from deployer.stores import keys
+from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTask, TaskRecord
+
+KILL = "kill"
+_PAGE = 100
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """What a client asks for, checked. `not_after`: epoch ms."""
+
+    id: str | None
+    cmd: str
+    args: Struct
+    data: str
+    target: AgentId
+    not_after: int | None
+
+
+class Dispatcher:
+    """Submits, finds, awaits and cancels jobs. `memory()`: the share of Redis' memory in use."""
+
+    log = Logger()
+
+    def __init__(
+        self, jobs: Jobs, hub: Hub, key: Ed25519PrivateKey, wall: WallClock, memory: Callable[[], float]
+    ) -> None:
+        self._jobs = jobs
+        self._hub = hub
+        self._key = key
+        self._wall = wall
+        self._memory = memory
+
+    async def submit(self, caller: Caller, new: NewJob) -> tuple[JobRecord, bool]:
+        """Accept a job for good, or raise; the job, and whether it is new (else this id had the same body before)."""
+        if self._memory() >= limits.MEMORY_REFUSAL:
+            raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
+        document = self._document(caller, new)
+        wire = self._wire(caller.company, document, new)
+        answer = await self._jobs.submit(
+            caller.company, document, _fingerprint(new), [NewTask(document.id, new.target, wire)]
+        )
+        if answer == "OK":
+            return JobRecord(document, {"QUEUED": 1}, None, None, "", ""), True
+        if answer == "DUP":
+            return await self._jobs.job(caller.company, document.id), False
+        raise _refusal(answer)
+
+    async def job(self, company: str, job_id: str, wait_s: float = 0.0) -> JobRecord:
+        """The job once it is final, or as it stands after `wait_s` seconds."""
+        end = self._hub.clock.seconds() + wait_s
+        with self._hub.waiter((keys.DONE, job_id)) as waiter:
+            while True:
+                waiter.seen()
+                record = await self._jobs.job(company, job_id)
+                left = end - self._hub.clock.seconds()
+                if job_state(record.counts) in FINAL or left <= 0:
+                    return record
+                await waiter.wait(left)
+
+    async def recent(self, company: str, before: str | None, count: int) -> list[tuple[str, JobRecord]]:
+        """Jobs, newest first, each with its place in the list."""
+        return await self._jobs.recent(company, before, count)
+
+    async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord]:
+        """Tasks of a job in the order they were made; NotFoundError without the job."""
+        await self._jobs.job(company, job_id)
+        return await self._jobs.tasks(company, job_id, start, count)
+
+    async def cancel(self, caller: Caller, job_id: str) -> JobRecord:
+        """End what has not started, kill what runs; the job as it then stands."""
+        await self._jobs.job(caller.company, job_id)
+        start = 0
+        while tasks := await self._jobs.tasks(caller.company, job_id, start, _PAGE):
+            verdicts = await self._cancel_page(caller.company, [task for task in tasks if task.state not in FINAL])
+            self.log.warn(
+                "audit: user {user} cancels job {job}: {verdicts}", user=caller.user, job=job_id, verdicts=verdicts
+            )
+            start += len(tasks)
+        return await self._jobs.job(caller.company, job_id)
+
+    async def _cancel_page(self, company: str, tasks: list[TaskRecord]) -> list[Cancelled]:
+        kills = [(task.id, task.agent, kill_id(task.id), self._kill_wire(company, task)) for task in tasks]
+        return await self._jobs.cancel(company, CANCELLED_RESULT, kills) if kills else []
+
+    def _document(self, caller: Caller, new: NewJob) -> JobDocument:
+        created = epoch_ms(self._wall)
+        not_after = created + limits.NOT_AFTER_S * 1000 if new.not_after is None else new.not_after
+        return JobDocument(
+            id=new.id or new_id(self._wall()),
+            cmd=new.cmd,
+            args=Raw(_encode(new.args)),
+            target=str(new.target),
+            user=caller.user,
+            created=created,
+            not_after=not_after,
+        )
+
+    def _wire(self, company: str, document: JobDocument, new: NewJob) -> bytes:
+        command = SignedCommand(
+            id=document.id,
+            company=company,
+            gid=new.target.gid,
+            nid=new.target.nid,
+            cmd=document.cmd,
+            args=document.args,
+            data_sha256=sha256_text(new.data),
+            created=document.created,
+            not_after=document.not_after,
+        )
+        return _encode(seal(self._key, command, new.data))
+
+    def _kill_wire(self, company: str, task: TaskRecord) -> bytes:
+        created = epoch_ms(self._wall)
+        command = SignedCommand(
+            id=kill_id(task.id),
+            company=company,
+            gid=task.agent.gid,
+            nid=task.agent.nid,
+            cmd=KILL,
+            args=Raw(_encode(KillArgs(task=task.id))),
+            data_sha256=sha256_text(""),
+            created=created,
+            not_after=created + limits.NOT_AFTER_S * 1000,
+        )
+        return _encode(seal(self._key, command, ""))
+
+
+_encode = msgspec.json.Encoder().encode
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+CANCELLED_RESULT = _encode(
+    Result(id="cancelled", state="KILLED", code=codes.CANCELLED, reason="cancelled before it started")
+)
+EXPIRED_RESULT = _encode(
+    Result(id="expired", state="ERROR", code=codes.EXPIRED, reason="not started before its not_after")
+)
+
+
+def _refusal(answer: str) -> Exception:
+    if answer == "CONFLICT":
+        return ConflictError("a job with this id and a different body exists")
+    if answer == "FULL":
+        return QueueFullError("too many jobs wait already: try again later")
+    return InvalidError("/target", "no agent matches this target", "no_matching_agent")
+
+
+def kill_id(task_id: str) -> str:
+    """The id of the command that kills a task: one for each task, so that killing again is the same kill."""
+    return f"{task_id}:{KILL}"
+
+
+def _fingerprint(new: NewJob) -> str:
+    """What two requests with one id must share to be the same job."""
+    return hashlib.sha256(_canonical([new.cmd, new.args, new.data, str(new.target), new.not_after])).hexdigest()

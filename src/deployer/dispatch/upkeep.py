@@ -1,0 +1,68 @@
+"""What has to be done from time to time by some master; each step is safe on several at once."""
+
+from twisted.application.service import MultiService
+
+from deployer.dispatch.jobs import EXPIRED_RESULT
+from deployer.kit.clock import Clock, WallClock, epoch_ms
+from deployer.kit.periodic import Periodic
+from deployer.stores.agents import Agents
+from deployer.stores.installation import Installations
+from deployer.stores.jobs import Jobs
+from deployer.stores.logs import Logs
+from deployer.stores.redis import Redis
+from deployer.stores.server import memory_use
+
+ROUNDS = 100
+
+
+class Upkeep(MultiService):
+    """Presence, expiry, retention, and the watch over Redis' memory."""
+
+    def __init__(self, redis: Redis, clock: Clock, wall: WallClock) -> None:
+        MultiService.__init__(self)
+        self._memory_use = 0.0
+        self._redis = redis
+        self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
+        self._installations = Installations(redis)
+        self._wall = wall
+        for what, period_s, work in (
+            ("presence", 2.0, self._presence),
+            ("expiry", 2.0, self._expiry),
+            ("retention", 30.0, self._retention),
+            ("memory watch", 5.0, self._watch_memory),
+        ):
+            MultiService.addService(self, Periodic(what, period_s, work, clock, now=True))
+
+    def memory(self) -> float:
+        """The share of Redis' memory in use, a few seconds old."""
+        return self._memory_use
+
+    async def _presence(self) -> None:
+        if self._redis.connected:
+            await self._agents.review_presence()
+
+    async def _expiry(self) -> None:
+        for _ in range(ROUNDS):
+            if not self._redis.connected or not await self._jobs.expire(EXPIRED_RESULT, epoch_ms(self._wall)):
+                return
+
+    async def _retention(self) -> None:
+        if not self._redis.connected:
+            return
+        for company in await self._installations.companies():
+            await self._retire(company)
+            await self._trim(company)
+
+    async def _retire(self, company: str) -> None:
+        for _ in range(ROUNDS):
+            if not await self._jobs.retire(company, epoch_ms(self._wall)):
+                return
+
+    async def _trim(self, company: str) -> None:
+        for _ in range(ROUNDS):
+            if not await self._logs.trim(company):
+                return
+
+    async def _watch_memory(self) -> None:
+        if self._redis.connected:
+            self._memory_use = await memory_use(self._redis)

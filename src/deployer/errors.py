@@ -1,0 +1,98 @@
+"""Every error of the master's domain, with its stable code. They know nothing of HTTP; `rest.problems` does."""
+
+from typing import ClassVar
+
+
+class DeployerError(Exception):
+    """One sentence for the user and a code for programs."""
+
+    code: ClassVar[str] = "error"
+
+
+class NotFoundError(DeployerError):
+    """It does not exist, or belongs to another company: the two are told alike."""
+
+    code = "not_found"
+
+
+class InvalidError(DeployerError):
+    """A request that is understood and cannot be done; `pointer` (RFC 6901) tells which part of it."""
+
+    code = "invalid"
+
+    def __init__(self, pointer: str, message: str, code: str = "invalid") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.code = code  # type: ignore[misc]  # a finer code than the class's
+
+
+class MalformedError(DeployerError):
+    """A request that cannot be read."""
+
+    code = "malformed"
+
+
+class UnsupportedTypeError(DeployerError):
+    """A body of a type that this route does not take."""
+
+    code = "unsupported_type"
+
+
+class MethodNotAllowedError(DeployerError):
+    """A method that this route does not have."""
+
+    code = "method_not_allowed"
+
+
+class UnauthorizedError(DeployerError):
+    """Nobody we know."""
+
+    code = "unauthorized"
+
+
+class ForbiddenError(DeployerError):
+    """Known, and not allowed."""
+
+    code = "forbidden"
+
+
+class ConflictError(DeployerError):
+    """Something else holds this name, or a different body came with the same id."""
+
+    code = "conflict"
+
+
+class StaleSessionError(ConflictError):
+    """A newer session of the same agent has taken over."""
+
+    code = "stale_session"
+
+
+class OtherInstanceError(ConflictError):
+    """Another living instance holds the same key."""
+
+    code = "other_instance"
+
+
+class QueueFullError(DeployerError):
+    """A queue is at its limit; try again later."""
+
+    code = "queue_full"
+
+
+class NoSpaceError(DeployerError):
+    """Redis is near its memory limit; running work goes on, new work is refused."""
+
+    code = "no_space"
+
+
+class UnavailableError(DeployerError):
+    """Redis does not answer; nothing was accepted."""
+
+    code = "unavailable"
+
+
+class StartError(DeployerError):
+    """The master cannot start; the sentence says what to do."""
+
+    code = "start"

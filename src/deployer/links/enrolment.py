@@ -1,0 +1,62 @@
+"""How an agent becomes one of ours: join, challenge, session (protocol/wire.py 1 and 2)."""
+
+from collections.abc import Sequence
+
+from twisted.logger import Logger
+from twisted.web.http import Request
+
+from deployer.errors import InvalidError, UnauthorizedError
+from deployer.kit.clock import WallClock, epoch_ms
+from deployer.links.resource import AgentResource, Refuse, encode, read
+from deployer.links.sessions import Sessions
+from deployer.model import limits
+from deployer.protocol.signing import read_public
+from deployer.protocol.wire import ChallengeAnswer, JoinAnswer, JoinRequest, SessionRequest
+from deployer.stores.agents import Agents
+from deployer.stores.tokens import Token, Tokens
+
+
+class Enrolment:
+    """Serves `/agent/v1/join`, `/agent/v1/challenge`, `/agent/v1/session`."""
+
+    log = Logger()
+
+    def __init__(
+        self, tokens: Tokens, agents: Agents, sessions: Sessions, wall: WallClock, master_keys: Sequence[str]
+    ) -> None:
+        self._tokens = tokens
+        self._agents = agents
+        self._sessions = sessions
+        self._wall = wall
+        self._master_keys = list(master_keys)
+
+    def routes(self, refuse: Refuse) -> dict[bytes, AgentResource]:
+        """The resources by their paths."""
+        return {
+            b"/agent/v1/join": AgentResource(b"POST", self._join, refuse),
+            b"/agent/v1/challenge": AgentResource(b"GET", self._challenge, refuse),
+            b"/agent/v1/session": AgentResource(b"POST", self._session, refuse),
+        }
+
+    async def _join(self, request: Request) -> bytes:
+        wanted = read(JoinRequest, request, strict=True)
+        token = Token.parse(wanted.token)
+        try:
+            read_public(wanted.public_key)
+        except ValueError as error:
+            raise InvalidError("/public_key", str(error)) from None
+        if token is None or not await self._tokens.may_join(token):
+            self.log.warn("audit: {hostname} tried to join with a token that is not ours", hostname=wanted.hostname)
+            raise UnauthorizedError("this join token is unknown or has expired: make another")
+        agent, company = await self._agents.join(token.kid, wanted, epoch_ms(self._wall))
+        self.log.warn("audit: agent {agent} joined from {hostname}", agent=str(agent), hostname=wanted.hostname)
+        return encode(JoinAnswer(gid=agent.gid, nid=agent.nid, company=company, ca=None, master_keys=self._master_keys))
+
+    async def _challenge(self, request: Request) -> bytes:  # noqa: ARG002 (a route's form)
+        return encode(ChallengeAnswer(self._sessions.challenges.make(), limits.CHALLENGE_S))
+
+    async def _session(self, request: Request) -> bytes:
+        wanted = read(SessionRequest, request, strict=True)
+        answer = await self._sessions.open(wanted)
+        self.log.info("agent {gid}:{nid} has session {epoch}", gid=wanted.gid, nid=wanted.nid, epoch=answer.epoch)
+        return encode(answer)

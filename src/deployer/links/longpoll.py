@@ -1,0 +1,101 @@
+"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result` (protocol/wire.py 3 to 6)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+from twisted.web.http import Request
+
+from deployer.errors import ForbiddenError, InvalidError, MalformedError, UnauthorizedError
+from deployer.kit.http.channel import mark_authenticated
+from deployer.links.resource import AgentResource, Refuse, encode, read
+from deployer.links.sessions import Sessions
+from deployer.protocol.ids import AgentId
+from deployer.protocol.results import MAX_RESULT_BYTES, Result
+from deployer.protocol.wire import (
+    MAX_COMMANDS,
+    POLL_S,
+    AcceptAnswer,
+    AcceptRequest,
+    LogAnswer,
+    LogBatch,
+    Receipt,
+    ResultAnswer,
+    ResultBatch,
+    Verdict,
+)
+from deployer.stores.agents import Session
+
+
+class Handlers(Struct, frozen=True):
+    """What the link hands on, given by assembly: to `dispatch` and `telemetry`."""
+
+    poll: Callable[[Session, int, float], Awaitable[list[bytes]]]
+    accept: Callable[[Session, Sequence[str]], Awaitable[list[Verdict]]]
+    log: Callable[[Session, LogBatch], Awaitable[int]]
+    finish: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
+
+
+class LongPoll:
+    """Serves the routes of all agents. The agent's numbers come from its session; those in the URL must be the same."""
+
+    def __init__(self, sessions: Sessions, handlers: Handlers, refuse: Refuse) -> None:
+        self._sessions = sessions
+        self._handlers = handlers
+        self._routes = {
+            b"cmd": AgentResource(b"GET", self._poll, refuse),
+            b"accept": AgentResource(b"POST", self._accept, refuse),
+            b"log": AgentResource(b"POST", self._log, refuse),
+            b"result": AgentResource(b"POST", self._result, refuse),
+        }
+
+    def resource(self, path: Sequence[bytes]) -> AgentResource | None:
+        """The route of `/{gid}/{nid}/<route>`; None when the path is no such thing."""
+        if len(path) != 3 or not (path[0].isdigit() and path[1].isdigit()):  # noqa: PLR2004 (gid, nid, route)
+            return None
+        return self._routes.get(path[2])
+
+    async def _poll(self, request: Request) -> bytes:
+        session = await self._session(request)
+        count, wait_s = _number(request, b"n", MAX_COMMANDS), _number(request, b"wait", int(POLL_S))
+        claimed = await self._handlers.poll(session, count, wait_s)
+        return b'{"commands":[' + b",".join(claimed) + b"]}"
+
+    async def _accept(self, request: Request) -> bytes:
+        session = await self._session(request)
+        return encode(AcceptAnswer(await self._handlers.accept(session, read(AcceptRequest, request).accepted)))
+
+    async def _log(self, request: Request) -> bytes:
+        session = await self._session(request)
+        return encode(LogAnswer(await self._handlers.log(session, read(LogBatch, request))))
+
+    async def _result(self, request: Request) -> bytes:
+        session = await self._session(request)
+        results = read(ResultBatch, request).results
+        for index, result in enumerate(results):
+            if len(result.data) > MAX_RESULT_BYTES:
+                raise InvalidError(f"/results/{index}/data", f"longer than {MAX_RESULT_BYTES}")
+        return encode(ResultAnswer(await self._handlers.finish(session, results)))
+
+    async def _session(self, request: Request) -> Session:
+        session = await self._sessions.authenticate(_bearer(request))
+        gid, nid = request.path.split(b"/")[1:3]
+        if session.agent != AgentId(int(gid), int(nid)):
+            raise ForbiddenError("this session is another agent's")
+        mark_authenticated(request)
+        return session
+
+
+def _number(request: Request, name: bytes, most: int) -> int:
+    """A whole number of the query, `most` when it is missing or more."""
+    text = (request.args or {}).get(name, [b"%d" % most])[0]
+    if not text.isdigit() or len(text) > 6:  # noqa: PLR2004 (a number, not a novel)
+        raise MalformedError(f"{name.decode()} must be a whole number")
+    return min(int(text), most)
+
+
+def _bearer(request: Request) -> str:
+    values = request.requestHeaders.getRawHeaders("authorization", [])
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthorizedError("a session token is needed: Authorization: Bearer …")
+    return token

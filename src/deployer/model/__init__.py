@@ -1,0 +1,1 @@
+"""Pure rules; time is an argument."""

@@ -1,0 +1,15 @@
+"""Everything in Redis has an end (DESIGN 6)."""
+
+from typing import Final
+
+FINISHED_MS: Final = 7 * 86400 * 1000
+FINISHED_PER_COMPANY: Final = 100_000
+EVENTS_PER_COMPANY: Final = 100_000
+LOG_BYTES_PER_COMPANY: Final = 512 * 1024 * 1024
+KILL_S: Final = 86400
+"""How long the record of a kill is kept after its end."""
+
+
+def surplus(count: int, limit: int, batch: int) -> int:
+    """How many of the oldest go in this round."""
+    return max(0, min(count - limit, batch))

@@ -1,0 +1,16 @@
+"""Times as people and programs read them: ISO 8601 in UTC with milliseconds and `Z`."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1024)
+def iso(epoch_ms: int) -> str:
+    """Epoch milliseconds as `2026-11-23T01:02:03.456Z`; the year 9999 is the last, 1970 the first."""
+    seconds, ms = divmod(min(max(epoch_ms, 0), 253_402_300_799_999), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+def iso_or_none(epoch_ms: int | None) -> str | None:
+    """The same for a time that may not have come yet."""
+    return None if epoch_ms is None else iso(epoch_ms)

@@ -1,0 +1,1 @@
+"""How people and programs reach us: one noun a module, one Klein."""

@@ -1,0 +1,97 @@
+"""Agents: who they are and when they were last heard."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from deployer.errors import MalformedError, NotFoundError
+from deployer.model.access import Caller, Permission
+from deployer.protocol.ids import AgentId
+from deployer.protocol.times import iso_or_none
+from deployer.rest.endpoint import endpoint
+from deployer.stores.agents import AgentRecord, Agents
+
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,400}\Z")]
+
+
+class AgentAnswer(Struct, frozen=True, kw_only=True):
+    """An agent as clients see it."""
+
+    gid: int
+    nid: int
+    href: str
+    state: str
+    last_seen: str | None
+    joined: str | None
+    hostname: str
+    version: str
+    roles: list[str] = []
+    labels: dict[str, str] = {}
+
+
+class AgentPage(Struct, frozen=True):
+    """Some agents, and where the next ones begin."""
+
+    items: list[AgentAnswer]
+    next: str | None
+
+
+class AgentsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many, and from where."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class AgentRoutes:
+    """`/api/v1/agents`."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=AgentsQuery)
+    async def list_all(self, caller: Caller, query: AgentsQuery) -> AgentPage:
+        """The company's agents by number."""
+        after = None if query.cursor is None else _place(query.cursor)
+        found = await self._agents.agents(caller.company, after, query.limit + 1)
+        more = len(found) > query.limit
+        page = found[: query.limit]
+        return AgentPage([_answer(one) for one in page], f"{page[-1].id.gid}.{page[-1].id.nid}" if more else None)
+
+    @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
+    async def show(self, caller: Caller, agent: str) -> AgentAnswer:
+        """One agent."""
+        return _answer(await self._agents.agent(caller.company, _number(agent)))
+
+
+def agent_href(agent: AgentId) -> str:
+    """Where an agent is found."""
+    return f"/api/v1/agents/{agent}"
+
+
+def _number(text: str) -> AgentId:
+    try:
+        return AgentId.parse(text)
+    except ValueError:
+        raise NotFoundError("this agent does not exist") from None
+
+
+def _place(cursor: str) -> AgentId:
+    try:
+        return AgentId.parse(cursor.replace(".", ":"))
+    except ValueError:
+        raise MalformedError("this cursor was not made here") from None
+
+
+def _answer(record: AgentRecord) -> AgentAnswer:
+    return AgentAnswer(
+        gid=record.id.gid,
+        nid=record.id.nid,
+        href=agent_href(record.id),
+        state=record.state,
+        last_seen=iso_or_none(record.last_seen),
+        joined=iso_or_none(record.joined),
+        hostname=record.hostname,
+        version=record.version,
+    )

@@ -1,0 +1,210 @@
+"""One declaration for each endpoint: method, path, permission, body, answer; without a permission it does not import.
+
+A handler gets the caller, the path's parts and decoded records, and returns a record; permission, decoding, encoding
+and errors are done here. `Api` refuses two handlers of one name: Klein would let the last answer for both.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from klein import Klein
+from msgspec import Struct
+from twisted.internet.defer import CancelledError
+from twisted.web.http import Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from deployer.errors import (
+    DeployerError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    MethodNotAllowedError,
+    NotFoundError,
+    UnsupportedTypeError,
+)
+from deployer.kit.http.channel import mark_authenticated
+from deployer.model.access import Caller, Permission
+from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest.problems import prepare, refuse
+from deployer.rest.streaming import send
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+JSON: Final = b"application/json"
+
+Handler = Callable[..., Awaitable[Any]]
+F = TypeVar("F", bound=Handler)
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """An endpoint that takes no query parameters."""
+
+
+class Declaration(Struct, frozen=True):
+    """What `@endpoint` says of a handler."""
+
+    method: str
+    path: str
+    needs: Permission
+    returns: Any
+    body: type[Struct] | None
+    query: type[Struct]
+    streams: bool
+
+
+class Reader(Struct, frozen=True):
+    """What a reader that could follow asks for."""
+
+    accept: str
+    last_event_id: str | None
+
+
+class Answer(Struct, frozen=True):
+    """A record with a status of its own and headers."""
+
+    record: Any
+    status: int = 200
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class Stream(Struct, frozen=True):
+    """An answer that goes on: chunks of bytes as they come."""
+
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+def endpoint(
+    method: str,
+    path: str,
+    *,
+    needs: Permission,
+    returns: Any,
+    body: type[Struct] | None = None,
+    query: type[Struct] = NoQuery,
+    streams: bool = False,
+) -> Callable[[F], F]:
+    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
+
+    `query` and `body` come where they are declared, `reader` where the answer may be a Stream.
+    """
+
+    def declare(handler: F) -> F:
+        handler.declaration = Declaration(method, path, needs, returns, body, query, streams)  # type: ignore[attr-defined]  # a mark
+        return handler
+
+    return declare
+
+
+class Api:
+    """All nouns on one Klein."""
+
+    def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
+        self.klein = Klein()
+        self.declarations: dict[str, Declaration] = {}
+        self._authenticate = authenticate
+        for noun in nouns:
+            for name in dir(noun):
+                handler = getattr(noun, name)
+                if (declaration := getattr(handler, "declaration", None)) is not None:
+                    self._add(f"{type(noun).__name__}.{name}", declaration, handler)
+        self.klein.handle_errors(HTTPException)(_unrouted)
+
+    def _add(self, name: str, declaration: Declaration, handler: Handler) -> None:
+        if name in self.declarations:
+            raise ValueError(f"two handlers are named {name}: the last would answer for both")
+        self.declarations[name] = declaration
+
+        async def serve(request: Request, **path: str) -> None:
+            try:
+                answer = await self._answer(declaration, handler, request, path)
+                await _write(request, answer)
+            except CancelledError:
+                raise  # the client has left
+            except Exception as error:  # noqa: BLE001 (whatever it is, the client gets a problem)
+                refuse(request, error)
+
+        self.klein.route(declaration.path, methods=[declaration.method], endpoint=name)(serve)
+
+    async def _answer(self, declaration: Declaration, handler: Handler, request: Request, path: dict[str, str]) -> Any:
+        given: dict[str, Any] = dict(path)
+        if declaration.needs is Permission.PUBLIC:
+            caller = None
+        else:
+            caller = await self._authenticate(request)
+            mark_authenticated(request)
+            if not caller.may(declaration.needs):
+                raise ForbiddenError(f"the role {caller.role.value} may not do this")
+        query = _query(declaration.query, request)
+        if declaration.query is not NoQuery:
+            given["query"] = query
+        if declaration.body is not None:
+            given["body"] = _body(declaration.body, request)
+        if declaration.streams:
+            given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
+        return await (handler(**given) if caller is None else handler(caller, **given))
+
+
+async def _write(request: Request, answer: Any) -> None:
+    if isinstance(answer, Stream):
+        await send(request, answer.content_type, answer.chunks)
+        return
+    if not isinstance(answer, Answer):
+        answer = Answer(answer)
+    body = _encode(answer.record)
+    request.setResponseCode(answer.status)
+    request.setHeader(b"content-type", JSON)
+    request.setHeader(b"content-length", b"%d" % len(body))
+    for name, value in answer.headers:
+        request.setHeader(name, value)
+    request.write(b"" if request.method == b"HEAD" else body)
+    request.finish()
+
+
+def _query(kind: type[Struct], request: Request) -> Struct:
+    given = {}
+    for raw_name, values in (request.args or {}).items():
+        name = raw_name.decode("utf-8", "replace")
+        if name not in kind.__struct_fields__:
+            raise MalformedError(f"no query parameter is named {name[:64]!r} here")
+        if len(values) != 1:
+            raise MalformedError(f"the query parameter {name!r} is given twice")
+        given[name] = values[0].decode("utf-8", "replace")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise MalformedError(f"in the query: {error}") from None
+
+
+def _body(kind: type[Struct], request: Request) -> Struct:
+    _require_json(request)
+    raw: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
+    try:
+        return decode_strict(kind, raw, max_bytes=MAX_BODY_BYTES)
+    except NotJson as error:
+        raise MalformedError(f"the body is not JSON: {error}") from None
+    except Misfit as error:
+        raise InvalidError(error.pointer, error.message) from None
+
+
+def _require_json(request: Request) -> None:
+    main, _, parameters = (request.getHeader("content-type") or "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if main.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedTypeError("the body must be application/json in UTF-8")
+    if (request.getHeader("content-encoding") or "identity").lower() != "identity":
+        raise UnsupportedTypeError("a body with a content-encoding is not taken")
+
+
+def _unrouted(request: Request, failure: Any) -> bytes:
+    """What Klein's router raises for what is not declared; Klein writes what an error handler returns."""
+    error = failure.value
+    answer: DeployerError = NotFoundError("there is nothing at this path")
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) | {"OPTIONS"}))
+        request.setHeader("allow", allowed)
+        answer = MethodNotAllowedError(f"only {allowed} is served here")
+    return prepare(request, answer)
+
+
+_encode = msgspec.json.Encoder().encode

@@ -1,0 +1,52 @@
+"""Whether this master lives and is ready to work."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from deployer.model import limits
+from deployer.model.access import Permission
+from deployer.rest.endpoint import Answer, endpoint
+
+
+class Health(Struct, frozen=True):
+    """`ok`, or what is wrong; `warnings` do not make a master unready."""
+
+    status: str
+    warnings: list[str] = []
+
+
+class Welcome(Struct, frozen=True):
+    """What stands at `/`: where to go on."""
+
+    product: str
+    api: str
+    readiness: str
+
+
+class HealthRoutes:
+    """`/livez`, `/readyz`, `/`."""
+
+    def __init__(self, connected: Callable[[], bool], memory: Callable[[], float]) -> None:
+        self._connected = connected
+        self._memory = memory
+
+    @endpoint("GET", "/livez", needs=Permission.PUBLIC, returns=Health)
+    async def live(self) -> Health:
+        """The reactor answers."""
+        return Health("ok")
+
+    @endpoint("GET", "/readyz", needs=Permission.PUBLIC, returns=Health)
+    async def ready(self) -> Answer:
+        """Redis answers and has room."""
+        if not self._connected():
+            return Answer(Health("redis is not connected"), 503)
+        if self._memory() >= limits.MEMORY_REFUSAL:
+            return Answer(Health("redis is full: new jobs are refused"), 503)
+        warnings = [f"redis uses {self._memory():.0%} of its memory"] if self._memory() >= limits.MEMORY_WARNING else []
+        return Answer(Health("ok", warnings))
+
+    @endpoint("GET", "/", needs=Permission.PUBLIC, returns=Welcome)
+    async def welcome(self) -> Welcome:
+        """Where to go on."""
+        return Welcome("deployer", "/api/v1", "/readyz")

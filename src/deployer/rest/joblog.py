@@ -1,0 +1,112 @@
+"""A job's log: pages, or Server-Sent Events that go on from `Last-Event-ID` on any master."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from msgspec import Struct
+
+from deployer.errors import MalformedError
+from deployer.model.access import Caller, Permission
+from deployer.protocol.times import iso
+from deployer.rest.agents import Cursor, Limit
+from deployer.rest.endpoint import Reader, Stream, endpoint
+from deployer.rest.jobs import job_answer, known_id
+from deployer.stores.jobs import Jobs
+from deployer.telemetry.joblog import START, Batch, JobLogs, Line, Position
+
+EVENT_STREAM = "text/event-stream"
+
+
+class LogItem(Struct, frozen=True):
+    """One message as clients see it; `at` is `epoch` (ms) as ISO 8601."""
+
+    agent: str
+    jobdomain: str
+    jobname: str
+    epoch: int
+    at: str
+    level: int
+    id: int
+    data: str
+
+
+class LogPage(Struct, frozen=True):
+    """Some messages, oldest first, and where the next ones begin; null at the end of what is there."""
+
+    items: list[LogItem]
+    next: str | None
+
+
+class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many, and from where."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class _Labels(Struct, frozen=True):
+    """What all messages of a job share."""
+
+    domain: str = ""
+    name: str = ""
+
+
+class JobLogRoutes:
+    """`/api/v1/jobs/<job>/log`."""
+
+    def __init__(self, jobs: Jobs, logs: JobLogs) -> None:
+        self._jobs = jobs
+        self._logs = logs
+
+    @endpoint("GET", "/api/v1/jobs/<job>/log", needs=Permission.READ, returns=LogPage, query=LogQuery, streams=True)
+    async def show(self, caller: Caller, job: str, query: LogQuery, reader: Reader) -> LogPage | Stream:
+        """A page, or, asked for as text/event-stream, all from the given place on until the job has ended."""
+        record = await self._jobs.job(caller.company, known_id(job))
+        labels = msgspec.json.decode(bytes(record.document.args), type=_Labels)
+        after = _place(reader.last_event_id or query.cursor)
+        if EVENT_STREAM in reader.accept:
+            return Stream(EVENT_STREAM, _events(self._logs.follow(caller.company, job, after), labels))
+        found = await self._logs.page(caller.company, job, after, query.limit + 1)
+        page = found[: query.limit]
+        return LogPage([_item(one, labels) for one in page], str(page[-1].at) if len(found) > query.limit else None)
+
+
+async def _events(batches: AsyncIterator[Batch], labels: _Labels) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    async for batch in batches:
+        if batch.lines:
+            yield b"".join([_event(line, labels) for line in batch.lines])
+        elif batch.job is not None:
+            yield b"event: end\ndata: %b\n\n" % _encode(job_answer(batch.job))
+        else:
+            yield b": ping\n\n"
+
+
+def _event(line: Line, labels: _Labels) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (str(line.at).encode(), _encode(_item(line, labels)))
+
+
+def _item(line: Line, labels: _Labels) -> LogItem:
+    message = line.message
+    return LogItem(
+        message.agent,
+        labels.domain,
+        labels.name,
+        message.epoch,
+        iso(message.epoch),
+        message.level,
+        message.id,
+        message.data,
+    )
+
+
+def _place(text: str | None) -> Position:
+    if text is None:
+        return START
+    try:
+        return Position.parse(text)
+    except ValueError as error:
+        raise MalformedError(str(error)) from None
+
+
+_encode = msgspec.json.Encoder().encode

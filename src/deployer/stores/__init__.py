@@ -1,0 +1,1 @@
+"""Where state lives: Redis and its scripts."""

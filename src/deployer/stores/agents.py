@@ -1,0 +1,220 @@
+"""Agents in Redis: their record, their session, and the scripts by which commands go out and results come in."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from deployer.errors import ConflictError, NotFoundError, OtherInstanceError, StaleSessionError, UnauthorizedError
+from deployer.model import limits
+from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
+from deployer.protocol.ids import AgentId
+from deployer.protocol.results import Result
+from deployer.protocol.wire import JoinRequest, Receipt, Verdict
+from deployer.stores import keys, scripts
+from deployer.stores.redis import Redis
+
+CLAIM_BYTES = 1024 * 1024
+AgentState = Literal["pending", "online", "overdue", "offline", "draining", "revoked"]
+
+
+class AgentRecord(Struct, frozen=True, kw_only=True):
+    """An agent as it stands. `last_seen`, `joined`: epoch ms, None when never."""
+
+    id: AgentId
+    company: str
+    state: AgentState
+    hostname: str
+    version: str
+    last_seen: int | None
+    joined: int | None
+
+
+class Session(Struct, frozen=True):
+    """Whom a session token stands for."""
+
+    agent: AgentId
+    epoch: int
+    instance: str
+    company: str
+
+
+class Opened(Struct, frozen=True):
+    """What to open a session with. `digest` is the SHA-256 of the session's secret."""
+
+    agent: AgentId
+    instance: str
+    digest: str
+    version: str
+    hostname: str
+
+
+class Entry(Struct, frozen=True):
+    """Messages of one task, packed for one entry of a stream. `texts`: bytes of what was printed."""
+
+    task: str
+    stream: str
+    count: int
+    texts: int
+    messages: bytes
+
+
+class Logged(Struct, frozen=True):
+    """What became of a batch: the highest stored number, messages over the share, messages of foreign tasks."""
+
+    acked: int
+    over: int
+    foreign: int
+
+
+class Agents:
+    """Reads agents and runs the scripts that an agent's session may run."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def join(self, kid: str, request: JoinRequest, now_ms: int) -> tuple[AgentId, str]:
+        """Make an agent of this key, or find it; its number and company. The token's secret was checked before."""
+        gid, nid = ("" if number is None else number for number in (request.gid, request.nid))
+        wanted = [now_ms, request.public_key, gid, nid, request.hostname]
+        answer = await self._redis.run(scripts.JOIN, [keys.join_token(kid), keys.AGENT_KEYS], wanted)
+        word = answer[0].decode()
+        if word == "TAKEN":
+            raise ConflictError("this number or this key is already another agent's")
+        if word != "OK":
+            raise UnauthorizedError(_JOIN_REFUSALS[word])
+        return AgentId(int(answer[1]), int(answer[2])), answer[3].decode()
+
+    async def public_key(self, agent: AgentId) -> str | None:
+        """The key that the agent joined with; None for an agent that does not exist."""
+        raw = await self._redis.call("HGET", keys.agent(agent), "public_key")
+        return None if raw is None else raw.decode()
+
+    async def open_session(self, opened: Opened) -> int:
+        """Replace the agent's session; the new epoch."""
+        answer = await self._redis.run(
+            scripts.SESSION,
+            [keys.agent(opened.agent), keys.session(opened.digest)],
+            [
+                str(opened.agent),
+                opened.instance,
+                opened.digest,
+                limits.SESSION_S,
+                OVERDUE_MS,
+                opened.version,
+                opened.hostname,
+            ],
+        )
+        word = answer[0].decode()
+        if word == "OTHER_INSTANCE":
+            raise OtherInstanceError("another instance with this key is alive: was the agent's data directory copied?")
+        if word != "OK":
+            raise UnauthorizedError("this agent is not known here any more")
+        return int(answer[1])
+
+    async def session(self, digest: str) -> Session | None:
+        """Whom the session with this digest stands for; None when there is none or it has ended."""
+        fields = await self._redis.call("HMGET", keys.session(digest), "agent", "epoch", "instance", "company")
+        if fields[0] is None:
+            return None
+        agent, epoch, instance, company = (raw.decode() for raw in fields)
+        return Session(AgentId.parse(agent), int(epoch), instance, company)
+
+    async def claim(self, session: Session, count: int) -> list[bytes]:
+        """Take up to `count` commands, and up to 100 kills; each an envelope as JSON."""
+        arguments = [str(session.agent), session.epoch, count, limits.LEASE_MS, TOUCH_MS, CLAIM_BYTES]
+        answer: list[bytes] = await self._redis.run(scripts.CLAIM, _keys(session), arguments)
+        return _fresh(answer)
+
+    async def accept(self, session: Session, ids: Sequence[str]) -> list[Verdict]:
+        """Bind tasks to the instance that has them in its journal."""
+        arguments = [str(session.agent), session.epoch, session.instance, TOUCH_MS, *ids]
+        answer = await self._redis.run(scripts.ACCEPT, _keys(session), arguments)
+        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+
+    async def finish(self, session: Session, results: Sequence[Result]) -> list[Receipt]:
+        """Keep results for ever, or tell why not."""
+        arguments: list[object] = [str(session.agent), session.epoch, session.instance, TOUCH_MS]
+        for result in results:
+            arguments += (result.id, result.state, _encode(result))
+        answer = await self._redis.run(scripts.RESULT, _keys(session), arguments)
+        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+
+    async def log(self, session: Session, boot: str, seq: int, entries: Sequence[Entry]) -> Logged:
+        """Store one batch of messages, once."""
+        arguments: list[object] = [
+            str(session.agent),
+            session.epoch,
+            session.instance,
+            TOUCH_MS,
+            boot,
+            seq,
+            limits.LOG_SHARE_BYTES,
+        ]
+        for entry in entries:
+            arguments += (entry.task, entry.stream, entry.count, entry.texts, entry.messages)
+        answer = _fresh(await self._redis.run(scripts.LOG, _keys(session), arguments))
+        return Logged(*map(int, answer))
+
+    async def agent(self, company: str, agent: AgentId) -> AgentRecord:
+        """One agent; NotFoundError when the company has none of this number."""
+        record = _agent(agent, await self._redis.call("HMGET", keys.agent(agent), *_FIELDS))
+        if record is None or record.company != company:
+            raise NotFoundError("this agent does not exist")
+        return record
+
+    async def agents(self, company: str, after: AgentId | None, count: int) -> list[AgentRecord]:
+        """Agents by number, those after `after` when it is given."""
+        start = "-" if after is None else f"({_place(after)}"
+        index = f"{keys.prefix(company)}agents"
+        places = await self._redis.call("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, count)
+        ids = [AgentId(*map(int, place.decode().split(":"))) for place in places]
+        replies = await self._redis.calls([("HMGET", keys.agent(one), *_FIELDS) for one in ids])
+        found = [_agent(one, reply) for one, reply in zip(ids, replies, strict=True)]
+        return [record for record in found if record is not None]
+
+    async def review_presence(self) -> int:
+        """Let silent agents become overdue and offline; how many changed."""
+        changed: int = await self._redis.run(
+            scripts.PRESENCE, [keys.SEEN_ONLINE, keys.SEEN_OVERDUE], [OVERDUE_MS, OFFLINE_MS]
+        )
+        return changed
+
+
+_encode = msgspec.json.Encoder().encode
+_FIELDS = ("company", "state", "hostname", "version", "last_seen", "joined")
+_JOIN_REFUSALS = {
+    "EXPIRED": "this join token is unknown or has expired: make another",
+    "USED": "this join token has been used up: make another",
+    "WRONG_GRID": "this join token is for another grid",
+}
+
+
+def _keys(session: Session) -> list[str]:
+    return [keys.agent(session.agent), keys.prefix(session.company)]
+
+
+def _fresh(answer: list[bytes]) -> list[bytes]:
+    if answer[0] == b"STALE":
+        raise StaleSessionError("a newer session of this agent has taken over")
+    return answer[1:]
+
+
+def _place(agent: AgentId) -> str:
+    return f"{agent.gid:010d}:{agent.nid:010d}"
+
+
+def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
+    company, state, hostname, version, last_seen, joined = (None if raw is None else raw.decode() for raw in fields)
+    if company is None:
+        return None
+    return AgentRecord(
+        id=agent,
+        company=company,
+        state=state or "offline",  # type: ignore[arg-type]  # one of the states
+        hostname=hostname or "",
+        version=version or "",
+        last_seen=None if last_seen is None else int(last_seen),
+        joined=None if joined is None else int(joined),
+    )

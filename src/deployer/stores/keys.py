@@ -1,0 +1,99 @@
+"""Every key in Redis, named once.
+
+`cmds_queue`, `cmds_queue_<id>` and `log.<domain>.<name>` are the public contract (DESIGN 6): bare for the default
+company, `c:<company>:` in front for another. All other keys are ours. Scripts get the prefix of a company or agent
+among KEYS and append names that they read from Redis (a task id from a queue): allowed, since Redis is not a cluster.
+
+    dpl:installation                 hash   public key, default company, created
+    dpl:company:<c>                  hash   name
+    dpl:grid:<gid>                   hash   company, next
+    dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role, expires / gid, uses
+    dpl:keys                         hash   public key of an agent -> gid:nid
+    dpl:agent:<gid>:<nid>            hash   company, public_key, epoch, instance, session, state, last_seen, host, ...
+      …:queue …:control              list   task ids, kills apart
+      …:inflight                     zset   task ids sent and not accepted, by lease deadline
+    dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
+    dpl:used:<challenge>             string expires
+    dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
+    dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
+    dpl:c:<c>:jobs                   zset   <created>:<job>, by name
+    dpl:c:<c>:finished               zset   jobs by end
+    dpl:c:<c>:open                   string number of open tasks
+    dpl:c:<c>:job:<job>              hash   doc, sha, created, n:<STATE>, open, finished, log_stream/first/last
+    dpl:c:<c>:job:<job>:tasks        list   <task>@<agent>
+    dpl:c:<c>:task:<task>@<agent>    hash   state, job, wire, by, result, times, log_bytes, log_dropped
+    dpl:c:<c>:agents                 zset   agents of the company, by name
+    dpl:c:<c>:events                 stream
+    dpl:c:<c>:logs                   zset   log streams by bytes
+"""
+
+from typing import Final
+
+from deployer.protocol.ids import AgentId, node
+
+INSTALLATION: Final = "dpl:installation"
+AGENT_KEYS: Final = "dpl:keys"
+DEADLINES: Final = "dpl:deadlines"
+SEEN_ONLINE: Final = "dpl:seen:online"
+SEEN_OVERDUE: Final = "dpl:seen:overdue"
+AGENT_PREFIX: Final = "dpl:agent:"
+
+WAKE: Final = "dpl:wake"
+DONE: Final = "dpl:done"
+LOGGED: Final = "dpl:log"
+
+
+def prefix(company: str) -> str:
+    """In front of everything that one company has."""
+    return f"dpl:c:{company}:"
+
+
+def company(company_id: str) -> str:
+    """The record of a company."""
+    return f"dpl:company:{company_id}"
+
+
+def grid(gid: int) -> str:
+    """Which company a grid belongs to."""
+    return f"dpl:grid:{gid}"
+
+
+def token(kid: str) -> str:
+    """A user's token by its public id."""
+    return f"dpl:token:{kid}"
+
+
+def join_token(kid: str) -> str:
+    """A join token by its public id."""
+    return f"dpl:join:{kid}"
+
+
+def agent(agent_id: AgentId) -> str:
+    """The record of an agent; its lists have this in front."""
+    return f"{AGENT_PREFIX}{agent_id}"
+
+
+def session(digest: str) -> str:
+    """A session by the SHA-256 of its secret."""
+    return f"dpl:session:{digest}"
+
+
+def used_challenge(challenge: str) -> str:
+    """That a challenge was used."""
+    return f"dpl:used:{challenge}"
+
+
+def job(company_id: str, job_id: str) -> str:
+    """A job; its list of tasks has `:tasks` behind."""
+    return f"{prefix(company_id)}job:{job_id}"
+
+
+def task(company_id: str, task_id: str, agent_id: AgentId) -> str:
+    """A task: one command for one agent."""
+    return f"{prefix(company_id)}task:{task_id}@{agent_id}"
+
+
+def log_stream(company_id: str | None, domain: str, name: str) -> str:
+    """The stream of messages of a domain and name; `None` is the default company."""
+    bare = f"log.{node(domain)}.{node(name)}"
+    return bare if company_id is None else f"c:{company_id}:{bare}"

@@ -1,0 +1,26 @@
+"""The Lua scripts, each with `common.lua` in front, read once from the package."""
+
+from importlib.resources import files
+from typing import Final
+
+from deployer.stores.redis import Script
+
+
+def _load(name: str) -> Script:
+    folder = files("deployer.stores").joinpath("scripts")
+    return Script.of(name, folder.joinpath("common.lua").read_bytes() + folder.joinpath(f"{name}.lua").read_bytes())
+
+
+SUBMIT: Final = _load("submit")
+SESSION: Final = _load("session")
+CLAIM: Final = _load("claim")
+ACCEPT: Final = _load("accept")
+RESULT: Final = _load("result")
+LOG: Final = _load("log")
+CANCEL: Final = _load("cancel")
+EXPIRE: Final = _load("expire")
+PRESENCE: Final = _load("presence")
+RETIRE: Final = _load("retire")
+TRIM_LOGS: Final = _load("trim_logs")
+INSTALL: Final = _load("install")
+JOIN: Final = _load("join")

@@ -1,0 +1,23 @@
+-- TRIM LOGS: the 100 oldest entries of a company's largest log stream go while the company is over its bytes.
+-- KEYS: zset of log streams by bytes, that stream. ARGV: most bytes.
+-- Answers the bytes that went, 0 when nothing had to.
+local total = 0
+local streams = redis.call('ZREVRANGE', KEYS[1], 0, 999, 'WITHSCORES')
+for i = 2, #streams, 2 do
+  total = total + tonumber(streams[i])
+end
+if total <= tonumber(ARGV[1]) or streams[1] ~= KEYS[2] then
+  return 0
+end
+local gone = 0
+local entries = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 100)
+for _, entry in ipairs(entries) do
+  gone = gone + string.len(entry[2][2])
+  redis.call('XDEL', KEYS[2], entry[1])
+end
+if #entries == 0 then
+  redis.call('ZREM', KEYS[1], KEYS[2])
+else
+  redis.call('ZINCRBY', KEYS[1], -gone, KEYS[2])
+end
+return gone

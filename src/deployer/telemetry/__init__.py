@@ -1,0 +1,1 @@
+"""Logs, whoever sent them: stored in batches, bounded, read and followed."""

@@ -1,0 +1,45 @@
+"""Messages of agents on their way into the streams of Redis."""
+
+import msgspec
+from twisted.logger import Logger
+
+from deployer.protocol.messages import Group, StoredMessage
+from deployer.protocol.wire import LogBatch
+from deployer.stores import keys
+from deployer.stores.agents import Agents, Entry, Session
+
+
+class Intake:
+    """Stores batches; a batch that comes again is stored once."""
+
+    log = Logger()
+
+    def __init__(self, agents: Agents, default_company: str) -> None:
+        self._agents = agents
+        self._default_company = default_company
+        self.over_share = 0
+        self.foreign = 0
+
+    async def store(self, session: Session, batch: LogBatch) -> int:
+        """Keep a batch; the highest number of this boot that is stored."""
+        entries = [self._entry(session, group) for group in batch.groups if group.messages]
+        logged = await self._agents.log(session, batch.boot, batch.seq, entries)
+        self.over_share += logged.over
+        if logged.foreign:
+            self.foreign += logged.foreign
+            self.log.warn(
+                "audit: agent {agent} sends {count} messages of tasks that are not its own",
+                agent=str(session.agent),
+                count=logged.foreign,
+            )
+        return logged.acked
+
+    def _entry(self, session: Session, group: Group) -> Entry:
+        company = None if session.company == self._default_company else session.company
+        agent = str(session.agent)
+        stored = [StoredMessage(group.task, agent, m.level, m.id, m.epoch, m.data) for m in group.messages]
+        stream = keys.log_stream(company, group.domain, group.name)
+        return Entry(group.task, stream, len(stored), sum(len(m.data) for m in stored), _encode(stored))
+
+
+_encode = msgspec.json.Encoder().encode

@@ -1,0 +1,63 @@
+"""The agent's settings (etc/agent.toml has them with their meaning)."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from deployer.kit.settings import Settings, SettingsError, load
+from deployer.protocol.ids import GridId, NodeId
+from deployer_agent.errors import StartError
+
+ENVIRONMENT: Final = "DEPLOYER_AGENT_"
+MIB: Final = 1024 * 1024
+
+
+class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that the host's operator may set. How the agent behaves otherwise, the master pushes."""
+
+    data_dir: str = "/var/lib/deployer-agent"
+    url: str = "http://127.0.0.1:8966"
+    gid: GridId | None = None
+    nid: NodeId | None = None
+    join_token_file: str | None = None
+    ca_file: str | None = None
+    allow_plaintext: bool = False
+    allow_root: bool = False
+    max_tasks: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
+    stop_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
+
+
+def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings[Any]:
+    """File, environment and options in one record; StartError when something does not fit."""
+    path = None if file is None else Path(file)
+    try:
+        settings = load(AgentSettings, file=path, environment=environment, prefix=ENVIRONMENT, options=options)
+    except SettingsError as error:
+        raise StartError(str(error)) from None
+    _check_url(settings.values)
+    return settings
+
+
+def _check_url(settings: AgentSettings) -> None:
+    try:
+        parts = urlsplit(settings.url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.query or parts.fragment:
+        raise StartError(f"url must be http://HOST:PORT or https://HOST:PORT, not {settings.url!r}")
+    if parts.scheme == "http" and not settings.allow_plaintext and not _is_loopback(parts.hostname or ""):
+        raise StartError(f"{settings.url} is not encrypted and not this host: use https, or allow_plaintext")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""What runs on this host because the master asked for it."""

@@ -1,0 +1,136 @@
+import pytest
+from twisted.internet.defer import Deferred
+
+from deployer.model.access import Role
+from deployer.stores.tokens import USER, Token, Tokens
+from support.seeded import COMPANY
+from support.served import Served, WireAgent
+
+ROUTES = [
+    ("GET", "/api/v1/jobs"),
+    ("POST", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/x"),
+    ("DELETE", "/api/v1/jobs/x"),
+    ("GET", "/api/v1/jobs/x/tasks"),
+    ("GET", "/api/v1/jobs/x/log"),
+    ("GET", "/api/v1/agents"),
+    ("GET", "/api/v1/agents/1:1"),
+]
+AGENT_ROUTES = [("GET", "/1/1/cmd"), ("POST", "/1/1/accept"), ("POST", "/1/1/log"), ("POST", "/1/1/result")]
+WRONG = ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x", "Bearer " + "x" * 9_000, "Bearer dpl_é", "bearer dpl_a_b"]
+
+
+@pytest.mark.parametrize("header", WRONG)
+async def test_no_route_opens_to_a_wrong_token(served: Served, header: str) -> None:
+    for method, path in ROUTES + AGENT_ROUTES:
+        raw = {"Authorization": header.encode()}
+        reply = await served.ask(method, path, token=None, headers=raw)
+        assert (reply.status, reply.code) == (401, "unauthorized"), (method, path)
+        assert reply.header("www-authenticate") == 'Bearer realm="deployer"'
+
+
+async def test_no_route_opens_without_a_token_or_to_one_in_the_query(served: Served) -> None:
+    for method, path in ROUTES + AGENT_ROUTES:
+        assert (await served.ask(method, path, token=None)).status == 401
+        assert (await served.ask(method, f"{path}?token={served.seeded.admin.text}", token=None)).status == 401
+
+
+async def test_two_tokens_are_malformed(served: Served) -> None:
+    token = served.seeded.admin.text
+    headers = {"Authorization": [f"Bearer {token}", f"Bearer {token}"]}
+    assert (await served.ask("GET", "/api/v1/jobs", token=None, headers=headers)).status == 400
+
+
+async def test_an_agents_session_opens_no_route_of_users_and_a_users_token_none_of_agents(
+    served: Served, agent: WireAgent
+) -> None:
+    for method, path in ROUTES:
+        assert (await served.ask(method, path, token=agent.session)).status == 401
+    for method, path in AGENT_ROUTES:
+        assert (await served.ask(method, path)).status == 401
+
+
+async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgent) -> None:
+    for method, path in AGENT_ROUTES:
+        reply = await served.ask(method, path, token=agent.session)
+        assert (reply.status, reply.code) == (403, "forbidden")
+
+
+async def test_a_viewer_may_look_and_not_run(served: Served) -> None:
+    token = Token.new(USER)
+    await Tokens(served.seeded.redis).add_user_token(token, COMPANY, "eve", Role.VIEWER)
+    assert (await served.ask("GET", "/api/v1/jobs", token=token.text)).status == 200
+    for method, path in (("POST", "/api/v1/jobs"), ("DELETE", "/api/v1/jobs/x")):
+        reply = await served.ask(method, path, token=token.text)
+        assert (reply.status, reply.code) == (403, "forbidden")
+
+
+async def test_another_companys_user_sees_nothing(served: Served, agent: WireAgent) -> None:
+    token = Token.new(USER)
+    await Tokens(served.seeded.redis).add_user_token(token, "other", "mallory", Role.OWNER)
+    await served.submit(target="1:7", id="secret")
+    for path in ("/api/v1/jobs/secret", "/api/v1/jobs/secret/log", "/api/v1/jobs/secret/tasks", "/api/v1/agents/1:7"):
+        foreign = await served.ask("GET", path, token=token.text)
+        missing = await served.ask("GET", path.replace("secret", "none").replace("1:7", "1:99"), token=token.text)
+        assert foreign.status == missing.status == 404
+        assert foreign.json["detail"] == missing.json["detail"]
+    assert (await served.ask("DELETE", "/api/v1/jobs/secret", token=token.text)).status == 404
+    assert (await served.ask("GET", "/api/v1/jobs", token=token.text)).json["items"] == []
+    assert (await served.ask("GET", "/api/v1/agents", token=token.text)).json["items"] == []
+    body = {"cmd": "ping", "target": "1:7", "id": "secret"}
+    foreign = await served.ask("POST", "/api/v1/jobs", json=body, token=token.text)
+    assert (foreign.status, foreign.code) == (422, "no_matching_agent")
+    assert (await served.ask("GET", "/api/v1/jobs/secret")).json["state"] == "QUEUED"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "FOO"])
+async def test_a_method_that_is_not_declared_is_refused_with_those_that_are(served: Served, method: str) -> None:
+    reply = await served.ask(method, "/api/v1/jobs")
+    assert reply.status == 405
+    assert reply.code == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope",
+        "/api/v2/jobs",
+        "/api/v1/jobs/",
+        "/api//v1/jobs",
+        "/api/v1/./jobs",
+        "/1/1/nope",
+        "/agent/v1/nope",
+        "/1/1",
+    ],
+)
+async def test_what_is_at_no_route_is_not_found(served: Served, path: str) -> None:
+    reply = await served.ask("GET", path)
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+async def test_the_open_routes_need_no_token(served: Served) -> None:
+    for path in ("/livez", "/readyz", "/"):
+        assert (await served.ask("GET", path, token=None)).status == 200
+
+
+async def test_a_client_that_leaves_leaves_nothing_behind(served: Served, agent: WireAgent) -> None:
+    await served.submit(target="1:7", id="long")
+    leaving = Deferred.fromCoroutine(served.ask("GET", "/api/v1/jobs/long?wait=30"))
+    polling = Deferred.fromCoroutine(served.ask("GET", "/1/7/cmd?n=0", token=agent.session))
+    await served.until(lambda: len(served.hub) == 2)
+    for one in (leaving, polling):
+        one.addErrback(lambda _: None)
+        one.cancel()
+    await served.until(lambda: len(served.hub) == 0)
+
+
+async def test_agents_are_shown_with_state_and_last_contact(served: Served, agent: WireAgent) -> None:
+    shown = (await served.ask("GET", "/api/v1/agents/1:7")).json
+    assert (shown["gid"], shown["nid"], shown["state"], shown["hostname"]) == (1, 7, "online", "h")
+    assert shown["last_seen"].endswith("Z")
+    page = (await served.ask("GET", "/api/v1/agents?limit=1")).json
+    rest = (await served.ask("GET", f"/api/v1/agents?cursor={page['next']}")).json
+    assert [one["nid"] for one in page["items"] + rest["items"]] == [1, 7]
+    for path in ("/api/v1/agents/1:99", "/api/v1/agents/x", "/api/v1/agents/01:7"):
+        assert (await served.ask("GET", path)).status == 404
+    assert agent.agent.nid == 7

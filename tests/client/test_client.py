@@ -123,6 +123,20 @@ def test_wait_gives_the_job_as_it_is_after_its_time(master: ScriptedMaster, clie
     assert client.wait("j1", 0).state == "QUEUED"
 
 
+def test_wait_outlasts_a_master_that_is_away(master: ScriptedMaster) -> None:
+    master.on("GET /api/v1/jobs/j1", answer(QUEUED), LOST, LOST, answer(OK))
+    impatient = Client(master.url, "t", patience_s=0)
+    assert impatient.wait("j1").state == "OK"
+    impatient.close()
+
+
+def test_wait_does_not_outlast_a_master_that_was_never_there(master: ScriptedMaster) -> None:
+    master.on("GET /api/v1/jobs/j1", LOST)
+    with pytest.raises(Unreachable):
+        Client(master.url, "t", patience_s=0).wait("j1")
+    assert len(master.asked) == 1
+
+
 def test_lists_go_over_all_pages(master: ScriptedMaster, client: Client) -> None:
     pages = [{"items": [{"gid": 1, "nid": n, "state": "online"}], "next": c} for n, c in ((1, "a~"), (2, None))]
     master.on("GET /api/v1/agents", *map(answer, pages))

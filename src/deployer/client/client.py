@@ -8,6 +8,7 @@
 """
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from deployer.kit.backoff import Backoff
 
 MAX_WAIT_S = 30
 PAGE = 1000
-LOST_STREAMS = 20
+LOST_IN_A_ROW = 20
 
 
 class Client:
@@ -67,13 +68,23 @@ class Client:
         return Job.read(self._transport.ask("GET", _path(job_id), {"wait": wait_s}))
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
-        """The job when it is final, or as it is after `timeout_s` seconds."""
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            left = self._wait_s if end is None else min(self._wait_s, end - time.monotonic())
-            job = self.job(job_id, max(round(left), 0))
-            if job.final or (end is not None and time.monotonic() >= end):
-                return job
+        """The job when it is final, or as it is after `timeout_s` seconds; a master may go away meanwhile."""
+        end = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        job = self.job(job_id, self._share(end))
+        fruitless = 0
+        while not job.final and time.monotonic() < end:
+            try:
+                job = self.job(job_id, self._share(end))
+                fruitless = 0
+            except Unreachable:
+                fruitless += 1
+                if fruitless == LOST_IN_A_ROW:
+                    raise
+        return job
+
+    def _share(self, end: float) -> int:
+        """How much of the time until `end` one request waits."""
+        return round(max(min(self._wait_s, end - time.monotonic()), 0))
 
     def cancel(self, job_id: str) -> Job:
         """End the job: what has not started never starts, what runs is killed."""
@@ -102,7 +113,7 @@ class Client:
         parser, backoff = Parser(), Backoff(0.1, 5.0)
         opened = False
         fruitless = 0
-        while fruitless < LOST_STREAMS:
+        while fruitless < LOST_IN_A_ROW:
             last_id = parser.last_id
             try:
                 for event in self._events(job_id, parser):
@@ -119,7 +130,7 @@ class Client:
             backoff.failures = fruitless
             self._pause(backoff.next_delay())
             parser = Parser(parser.last_id)
-        raise Unreachable(f"the log of {job_id} was lost {LOST_STREAMS} times")
+        raise Unreachable(f"the log of {job_id} was lost {LOST_IN_A_ROW} times")
 
     def _events(self, job_id: str, parser: Parser) -> Iterator[Message | Dropped | Ended]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}

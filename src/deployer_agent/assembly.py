@@ -87,6 +87,9 @@ class Agent(Service):
             return  # it is stopped before it has started
         except (StartError, OSError) as error:
             self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 (the operator gets one line, the log the rest)
+            self.log.failure("the agent cannot start")
+            self._failed(f"the agent cannot start: {error}")
 
     async def _build(self) -> None:
         data_dir = private_dir(Path(self._settings.data_dir))

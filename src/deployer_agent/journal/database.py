@@ -14,14 +14,14 @@ _BUSY_S: Final = 1.0
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
-    id TEXT NOT NULL, run INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, run INTEGER NOT NULL,
     stage TEXT NOT NULL, digest TEXT NOT NULL, payload TEXT NOT NULL, data TEXT NOT NULL,
     created INTEGER NOT NULL, not_after INTEGER NOT NULL,
     started INTEGER NOT NULL DEFAULT 0, touched INTEGER NOT NULL,
     result BLOB, sent INTEGER NOT NULL DEFAULT 0,
     UNIQUE (id, run)
 );
-CREATE INDEX job_unsent ON job (rowid) WHERE sent = 0;
+CREATE INDEX job_unsent ON job (seq) WHERE sent = 0;
 CREATE INDEX job_sent ON job (max(not_after, touched)) WHERE sent = 1;
 """
 

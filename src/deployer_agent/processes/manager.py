@@ -95,9 +95,9 @@ class Run:
         self.done.callback(ended)
 
     def _cancel_timer(self) -> None:
-        if self._timer is not None:
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
-            self._timer = None
+        self._timer = None
 
 
 class Manager:

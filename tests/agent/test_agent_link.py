@@ -70,10 +70,18 @@ async def test_a_ping_is_answered(house: House) -> None:
 
 async def test_output_comes_with_levels_and_before_the_result(house: House) -> None:
     house.start()
-    house.master.send(house.master.command("execute", sh("cat; echo; echo 20::[1]; echo e >&2; exit 4"), id="x", data="in"))
+    house.master.send(
+        house.master.command("execute", sh("cat; echo; echo 20::[1]; echo e >&2; exit 4"), id="x", data="in")
+    )
     await house.master.until(lambda: house.master.has("x"), "the result")
     result = house.master.result("x")
-    assert (result.state, result.code, result.exit_status, result.data, result.level) == ("ERROR", "EXIT_STATUS", 4, "[1]", 20)
+    assert (result.state, result.code, result.exit_status, result.data, result.level) == (
+        "ERROR",
+        "EXIT_STATUS",
+        4,
+        "[1]",
+        20,
+    )
     assert sorted(house.master.texts("x")) == ["[1]", "e", "in"]
 
 
@@ -90,7 +98,9 @@ async def test_a_request_that_fails_is_made_again(house: House, route: str, trou
     how = {"lost": lose, "503": problem(503, "unavailable"), "html": page, "redirect": redirect}[trouble]
     house.master.trouble[route] = [how]
     house.start()
-    house.master.send(house.master.command("execute", sh("echo once >> $OUT; echo said", env={"OUT": f"{house.path}/o"}), id="x"))
+    house.master.send(
+        house.master.command("execute", sh("echo once >> $OUT; echo said", env={"OUT": f"{house.path}/o"}), id="x")
+    )
     await house.master.until(lambda: house.master.has("x"), "the result")
     assert house.master.result("x").state == "OK"
     assert house.master.texts("x") == ["said"]

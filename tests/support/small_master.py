@@ -54,7 +54,14 @@ class SmallMaster(Resource):
     def command(self, cmd: str, args: Any, **fields: Any) -> Envelope:
         """Sign a command for agent 1:1."""
         data = fields.pop("data", "")
-        known = {"id": secrets.token_hex(8), "company": "default", "gid": 1, "nid": 1, "created": 1000, "not_after": FAR}
+        known = {
+            "id": secrets.token_hex(8),
+            "company": "default",
+            "gid": 1,
+            "nid": 1,
+            "created": 1000,
+            "not_after": FAR,
+        }
         signed = SignedCommand(
             cmd=cmd, args=Raw(msgspec.json.encode(args)), data_sha256=sha256_text(data), **{**known, **fields}
         )

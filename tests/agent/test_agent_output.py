@@ -1,5 +1,7 @@
 """The parser of output levels, by tables and by any chunking."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,5 +79,5 @@ SCRAPS = st.lists(
 def test_any_chunking_gives_the_same_messages(scraps: list[bytes], cuts: list[int]) -> None:
     text = b"".join(scraps)
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    chunks = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    chunks = [text[start:end] for start, end in pairwise(places)]
     assert parse(chunks) == parse([text])

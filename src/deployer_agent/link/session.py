@@ -56,7 +56,7 @@ class Session:
             self._opening.append(waiter)
             await waiter
         if self._open is None or self._clock.seconds() > self._open.renew_at:
-            self._open = await self._exclusively()
+            return await self._exclusively()
         return self._open
 
     def drop(self, token: str) -> None:
@@ -67,7 +67,8 @@ class Session:
     async def _exclusively(self) -> Open:
         self._opening = []
         try:
-            return await self._begin()
+            self._open = opened = await self._begin()
+            return opened
         finally:
             waiting, self._opening = self._opening, None
             for waiter in waiting:

@@ -5,14 +5,14 @@ messages acknowledged, the result handed to the outbox. Each step takes all that
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from deployer.kit.clock import Clock, WallClock, epoch_ms
+from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
 from deployer.protocol.commands import Envelope
@@ -25,6 +25,10 @@ from deployer_agent.errors import ForgedError, RefusedError
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.patience import written
 from deployer_agent.journal.records import Entry, Key, Known, Open
+
+STARTS_A_TURN: Final = 4
+TAKEN_TOGETHER: Final = 25
+"""Small enough that the steps of one part run beside those of another, large enough that posts are few."""
 
 Encoded = tuple[Key, bytes]
 _encode = msgspec.json.Encoder().encode
@@ -70,7 +74,8 @@ class Tasks:
     def take(self, envelopes: Sequence[Envelope]) -> None:
         """Take what a poll brought; returns at once."""
         self._arriving += len(envelopes)
-        self._inflight.spawn("taking commands", self._take(envelopes))
+        for start in range(0, len(envelopes), TAKEN_TOGETHER):
+            self._inflight.spawn("taking commands", self._take(envelopes[start : start + TAKEN_TOGETHER]))
 
     async def recover(self) -> None:
         """Go on where the agent was when it ended: returns when all that is known here is known."""
@@ -193,8 +198,20 @@ class Tasks:
         if lasting:
             keys = [task.entry.key for task in lasting]
             await self._write(lambda: self._ways.journal.start(keys))
-            for task in lasting:
-                self._running.spawn("running a task", self._run(task))
+            await self._launch(lasting)
+
+    async def _launch(self, tasks: Sequence[Task]) -> None:
+        """Run tasks, a few in each turn of the reactor: what has ended meanwhile is reported while others start."""
+        for number, task in enumerate(tasks, 1):
+            self._running.spawn("running a task", self._run(task))
+            if number % STARTS_A_TURN == 0:
+                try:
+                    await sleep(self._clock, 0)
+                except CancelledError:  # the agent stops: what has not started gets its result all the same
+                    for rest in tasks[number:]:
+                        rest.killed = True
+                        self._running.spawn("running a task", self._run(rest))
+                    raise
 
     async def _close(self, tasks: Sequence[Task]) -> None:
         """End rows of tasks that the master does not want started."""

@@ -21,6 +21,7 @@ settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ["PYTHONPATH"] = f"{ROOT / 'src'}:{ROOT}"  # for the programs that tests start
 
 
 @pytest.fixture(autouse=True)

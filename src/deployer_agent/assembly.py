@@ -1,50 +1,52 @@
 """Builds every part of the agent, top to bottom, and starts and stops them in order."""
 
-import secrets
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from OpenSSL import SSL
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.application.service import Service
-from twisted.internet import ssl
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.web.client import Agent as WebAgent
 from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
-from deployer.kit.clock import WallClock, epoch_ms, sleep
+from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
-from deployer.kit.inflight import Inflight
 from deployer.kit.periodic import Periodic
-from deployer.protocol.results import Result
-from deployer.protocol.signing import read_public
-from deployer.protocol.wire import MAX_COMMANDS, MAX_RESULTS, Receipt, Verdict
-from deployer_agent.commands.registry import Handlers, Request
-from deployer_agent.commands.tasks import Tasks, Upward
-from deployer_agent.commands.verification import Obedience
+from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
+from deployer_agent.commands.acceptance import Acceptance
+from deployer_agent.commands.execute import Execute, Surroundings
+from deployer_agent.commands.kill import Kill
+from deployer_agent.commands.ping import ping
+from deployer_agent.commands.registry import Handler, Table, frozen
+from deployer_agent.commands.tasks import Tasks, Ways
+from deployer_agent.commands.verify import Verifier
 from deployer_agent.config import AgentSettings
 from deployer_agent.errors import StartError
-from deployer_agent.journal import rows
 from deployer_agent.journal.journal import Journal
-from deployer_agent.link import join
-from deployer_agent.link.http import MasterHttp
-from deployer_agent.link.identity import Identity, load_key
-from deployer_agent.link.longpoll import Inbox, LongPollLink, post_messages
-from deployer_agent.link.session import Self, Sessions
-from deployer_agent.outbox.batcher import Batcher
-from deployer_agent.outbox.messages import MessageOutbox, display_ids
-from deployer_agent.processes.manager import SHUTDOWN, Job, Platform, ProcessManager, identity
+from deployer_agent.link.complaints import Complaints
+from deployer_agent.link.http import Http
+from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, store_identity
+from deployer_agent.link.join import Wish, join
+from deployer_agent.link.link import Link, Outboxes
+from deployer_agent.link.longpoll import LongPoll
+from deployer_agent.link.requests import Requests
+from deployer_agent.link.session import Proof, Session
+from deployer_agent.outbox.messages import MessageOutbox
+from deployer_agent.outbox.numbers import Numbers
+from deployer_agent.outbox.results import ResultOutbox
+from deployer_agent.processes.manager import Manager
 
-JOURNAL: Final = "journal.db"
-INSTANCE: Final = "instance"
-MESSAGE_ID: Final = "message_id"
-FLUSH_S: Final = 0.03
-ENOUGH_BYTES: Final = 64 * 1024
-RESULT_FLIGHTS: Final = 2
-FORGET_EVERY_S: Final = 3600.0
+JOURNAL_FILE: Final = "journal.db"
+CONNECT_S: Final = 10.0
+FORGET_S: Final = 3600.0
+LOOK_S: Final = 0.05
 
 
 class Agent(Service):
@@ -61,48 +63,70 @@ class Agent(Service):
         self._journal: Journal | None = None
         self._working: Working | None = None
         self._pool = HTTPConnectionPool(reactor, persistent=True)
-        self._pool.maxPersistentPerHost = RESULT_FLIGHTS + 4
-        self._pool.retryAutomatically = False
+        self._pool.maxPersistentPerHost = 16
+        self._pool.cachedConnectionTimeout = 30
 
     def startService(self) -> None:
-        """Begin to start."""
+        """Begin as soon as the reactor runs, so that a failure can stop it."""
         Service.startService(self)
-        self._starting = Deferred.fromCoroutine(self._start())
+        self._reactor.callWhenRunning(self._begin)
 
     def stopService(self) -> Deferred[None]:
         """End what runs, tell the master, leave."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
+    def _begin(self) -> None:
+        if self.running:
+            self._starting = Deferred.fromCoroutine(self._start())
+
     async def _start(self) -> None:
         try:
-            await self._start_parts()
+            await self._build()
         except CancelledError:
             return  # it is stopped before it has started
-        except StartError as error:
+        except (StartError, OSError) as error:
             self._failed(str(error))
-        except Exception as error:  # noqa: BLE001 (whatever it is, the operator gets one line and the log the rest)
+        except Exception as error:  # noqa: BLE001 (the operator gets one line, the log the rest)
             self.log.failure("the agent cannot start")
             self._failed(f"the agent cannot start: {error}")
 
-    async def _start_parts(self) -> None:
-        settings = self._settings
-        data_dir = _data_dir(settings)
-        key = load_key(data_dir)
-        journal = Journal(data_dir / JOURNAL, self._reactor)
-        journal.open()
-        self._journal = journal
-        http = MasterHttp(settings.url, self._web_agent(), self._reactor)
-        joining = join.Joining(data_dir, settings.join_token_file, settings.gid, settings.nid)
-        who = await join.identity(http, key, joining, self._reactor)
-        instance = await journal.run(_instance)
-        proof = Self(who.agent, key, instance, _version(), join.hostname())
-        link = LongPollLink(http, Sessions(http, proof, self._reactor), who.agent, self._reactor)
-        first_id = int(await journal.run(lambda connection: rows.get_meta(connection, MESSAGE_ID)) or 0)
-        working = Working(settings, self._reactor, self._wall, journal=journal, link=link, who=who, first_id=first_id)
-        self._working = working
-        await working.start()
-        self.log.info("agent {agent} asks {url} for work", agent=str(who.agent), url=settings.url)
+    async def _build(self) -> None:
+        data_dir = private_dir(Path(self._settings.data_dir))
+        journal = self._journal = Journal.open(
+            data_dir / JOURNAL_FILE,
+            self._wall,
+            self._reactor.callFromThread,
+            create=not (data_dir / KEY_FILE).exists(),
+        )
+        key = ensure_key(data_dir)
+        identity = await self._identity(data_dir, key)
+        http = self._http(identity.ca)
+        proof = Proof(key, identity.agent, journal.instance, own_version())
+        requests = Requests(http, Session(http, proof, self._reactor), identity.agent)
+        self._working = Working(
+            self._settings, self._reactor, self._wall, journal=journal, identity=identity, requests=requests
+        )
+        await self._working.start()
+        self.log.info("agent {agent} asks {url} for work", agent=str(identity.agent), url=self._settings.url)
+
+    async def _identity(self, data_dir: Path, key: Ed25519PrivateKey) -> Identity:
+        """Who we are; found out by joining when nothing of it is on the disk."""
+        identity = load_identity(data_dir)
+        if identity is not None:
+            return identity
+        token_file = self._settings.join_token_file
+        if token_file is None:
+            raise StartError("this agent has not joined yet: give it a join token with --join-token-file")
+        wish = Wish(Path(token_file), self._settings.gid, self._settings.nid)
+        identity = await join(self._http(None), key, wish, self._reactor)
+        store_identity(data_dir, identity)
+        return identity
+
+    def _http(self, pinned: str | None) -> Http:
+        policy = trust(self._settings.ca_file, pinned)
+        agent = WebAgent(self._reactor, contextFactory=policy, connectTimeout=CONNECT_S, pool=self._pool)
+        return Http(agent, self._reactor, self._settings.url, own_version())
 
     async def _stop(self) -> None:
         if self._starting is not None and self._working is None:
@@ -110,19 +134,12 @@ class Agent(Service):
         if self._working is not None:
             await self._working.stop(self._settings.stop_s)
         if self._journal is not None:
-            await self._journal.close()
+            self._journal.close()
         await self._pool.closeCachedConnections()
-
-    def _web_agent(self) -> Any:
-        return WebAgent(
-            self._reactor, pool=self._pool, connectTimeout=10, contextFactory=_trust(self._settings.ca_file)
-        )
 
 
 class Working:
     """An agent that has joined: its tasks, its processes, what it sends."""
-
-    log = Logger()
 
     def __init__(
         self,
@@ -131,142 +148,107 @@ class Working:
         wall: WallClock,
         *,
         journal: Journal,
-        link: LongPollLink,
-        who: Identity,
-        first_id: int,
+        identity: Identity,
+        requests: Requests,
     ) -> None:
-        self._clock = reactor
-        self._wall = wall
-        self._journal = journal
-        self._link = link
-        self._who = who
-        self._inflight = Inflight()
-        self._outbox = MessageOutbox(
-            settings.hold_bytes,
-            display_ids(first_id, self._reserve_ids),
-            self._crowded,
+        self._reactor = reactor
+        launcher, ender, environment = platform(reactor, settings)
+        self.manager = Manager(launcher, ender, reactor, wall)
+        numbers = Numbers(journal.messages, journal.reserve_messages)
+        self.messages = MessageOutbox(reactor, wall, numbers, settings.hold_bytes, self._hold)
+        self.results = ResultOutbox(journal.sent)
+        self.acceptance = Acceptance()
+        ways = Ways(
+            verifier=Verifier(identity.keys(), identity.agent, identity.company),
+            journal=journal,
+            ask=self.acceptance.ask,
+            settle=self.messages.settle,
+            post=self.results.add,
+            end_process=self.manager.kill,
         )
-        self._accepts: Batcher[str, Verdict] = Batcher("accepting", link.accept, most=MAX_COMMANDS, flights=2)
-        self._results: Batcher[Result, Receipt] = Batcher(
-            "posting results", link.results, most=MAX_RESULTS, flights=RESULT_FLIGHTS
-        )
-        obedience = Obedience(who.agent, who.company, [read_public(text) for text in who.master_keys])
-        self._tasks = Tasks(
-            journal,
-            Upward(self._accepts.put_all, self._results.put, self._outbox.drained),
-            obedience,
-            Handlers(execute=self._execute, kill=self._kill),
-            clock=reactor,
-            wall=wall,
-            most=settings.max_tasks,
-        )
-        self._manager = ProcessManager(
-            _platform(settings, reactor),
-            reactor,
-            wall,
-            said=self._said,
-            finished=lambda _, end: self._tasks.finished(end),
-        )
-        self._upkeep = Periodic("forgetting old commands", FORGET_EVERY_S, self._forget, reactor)
+        self.tasks = Tasks(ways, reactor, wall, settings.max_tasks)
+        self.tasks.know(self._table(journal, Surroundings(environment, places(settings.data_dir))))
+        self.complaints = Complaints(reactor)
+        self.link = Link(requests, Outboxes(self.acceptance, self.messages, self.results), reactor, self.complaints)
+        self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
+        self._forget = Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor)
 
     async def start(self) -> None:
-        """Go on with what was left, then ask for more."""
-        await self._tasks.recover()
-        self._inflight.spawn(
-            "posting messages",
-            post_messages(
-                self._outbox, self._link, self._clock, flush_s=FLUSH_S, enough_bytes=ENOUGH_BYTES, log=self.log
-            ),
-        )
-        self._link.start(Inbox(lambda: self._tasks.room, self._tasks.take))
-        self._upkeep.startService()
+        """Go on where the agent was when it ended, then ask for more."""
+        self._forget.startService()
+        self.link.open()
+        await self.tasks.recover()
+        self.poll.start()
 
-    async def stop(self, patience_s: float) -> None:
-        """Take no more, end everything, tell the master of it for as long as `patience_s`."""
-        self._upkeep.stopService()
-        await self._link.stop()
-        self._manager.resume()
-        self._manager.kill_all(SHUTDOWN)
-        while len(self._manager):
-            await sleep(self._clock, 0.02)
-        end = self._clock.seconds() + patience_s
-        while self._tasks.busy and self._clock.seconds() < end:
-            await sleep(self._clock, 0.02)
-        await self._tasks.cancel()
-        for part in (self._accepts, self._results, self._inflight):
-            await part.cancel()
+    async def stop(self, within_s: float) -> None:
+        """End in order: take nothing more, end what runs, keep and post what came of it."""
+        self._forget.stopService()
+        await self.poll.stop()
+        await self.tasks.stop()
+        await self.manager.stop()
+        await self.tasks.settled()
+        self.messages.flush()
+        await self._post(self._reactor.seconds() + within_s)
+        await self.link.close()
 
-    def _execute(self, request: Request) -> None:
-        command = request.command
-        job = Job(task=command.id, run=command.run, args=request.args, data=request.data)
-        self._manager.start(job, identity(command.id, self._who.agent.gid, self._who.agent.nid))
+    async def _post(self, deadline: float) -> None:
+        while (self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:
+            await sleep(self._reactor, LOOK_S)
 
-    def _kill(self, task: str) -> bool:
-        return self._manager.kill(task)
+    def _hold(self, held: bool) -> None:  # noqa: FBT001 (a callable of one value)
+        self.manager.hold(held=held)
 
-    def _crowded(self, full: bool) -> None:  # noqa: FBT001 (the outbox's two words)
-        """The outbox is full, or has room again."""
-        if full:
-            self._manager.pause()
-        else:
-            self._manager.resume()
-
-    def _said(self, job: Job, messages: list[tuple[int, str]]) -> None:
-        self._outbox.add(job.task, job.args.domain, job.args.name, epoch_ms(self._wall), messages)
-
-    def _reserve_ids(self, end: int) -> None:
-        self._inflight.spawn(
-            "reserving message ids",
-            self._journal.run(lambda connection: rows.set_meta(connection, MESSAGE_ID, str(end))),
+    def _table(self, journal: Journal, surroundings: Surroundings) -> Table:
+        return frozen(
+            {
+                "execute": Handler(ExecuteArgs, Execute(self.manager.run, self.messages.add, surroundings)),
+                "ping": Handler(NoArgs, ping, harmless=True),
+                "kill": Handler(KillArgs, Kill(self.tasks.end, journal.knows), control=True),
+            }
         )
 
-    async def _forget(self) -> None:
-        now = epoch_ms(self._wall)
-        while await self._journal.run(lambda connection: rows.forget(connection, now)):
-            pass
+
+async def _forget(journal: Journal) -> None:
+    await journal.forget()
 
 
-def _data_dir(settings: AgentSettings) -> Path:
-    return private_dir(Path(settings.data_dir).resolve())
+def platform(reactor: Any, settings: AgentSettings) -> tuple[Any, Any, Mapping[str, str]]:
+    """How this kind of system starts and ends processes, and the environment of the agent's user."""
+    if sys.platform == "win32":
+        from deployer_agent.processes.launch_any import PlainLauncher  # noqa: PLC0415 (not everywhere)
+
+        plain = PlainLauncher(reactor)
+        return plain.launch, plain, os.environ
+    else:  # noqa: RET505 (a branch of its own, so that each platform's checker sees only one)
+        from deployer_agent.processes import launch_posix, session_posix  # noqa: PLC0415 (not everywhere)
+
+        launch_posix.seal_descriptors()
+        launcher = launch_posix.PosixLauncher(reactor, allow_root=settings.allow_root)
+        return launcher.launch, session_posix.SessionEnder(), launch_posix.user_environment(os.environ)
 
 
-if sys.platform == "win32":
-
-    def _platform(settings: AgentSettings, reactor: Any) -> Platform:
-        del settings, reactor
-        raise StartError("this agent cannot start processes on this kind of system yet")
-
-else:
-
-    def _platform(settings: AgentSettings, reactor: Any) -> Platform:
-        from deployer_agent.processes.platform_posix import platform_for  # noqa: PLC0415 (only where it can be imported)
-
-        root = str(Path(settings.data_dir).resolve())
-        return platform_for(reactor, root, allow_root=settings.allow_root)
+def places(data_dir: str) -> dict[str, str]:
+    """What `$agentroot`, `$root` and `$tmp` stand for."""
+    return {
+        "agentroot": str(Path(data_dir).absolute()),
+        "root": Path(data_dir).absolute().anchor,
+        "tmp": tempfile.gettempdir(),
+    }
 
 
-def _instance(connection: Any) -> str:
-    """The name of this installation of the agent, made with its journal."""
-    known = rows.get_meta(connection, INSTANCE)
-    if known is None:
-        known = secrets.token_hex(16)
-        rows.set_meta(connection, INSTANCE, known)
-    return known
-
-
-def _trust(ca_file: str | None) -> BrowserLikePolicyForHTTPS:
-    """Masters are known by the system's roots, or by the operator's."""
-    if ca_file is None:
-        return BrowserLikePolicyForHTTPS()
+def trust(ca_file: str | None, pinned: str | None) -> BrowserLikePolicyForHTTPS:
+    """Whose certificates are believed: those of the given CA or the installation's own, else the system's roots."""
     try:
-        pem = Path(ca_file).read_bytes()
-        return BrowserLikePolicyForHTTPS(ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(pem)]))
-    except (OSError, SSL.Error) as error:
-        raise StartError(f"ca_file {ca_file} cannot be used: {error}") from None
+        pem = Path(ca_file).read_bytes() if ca_file is not None else (pinned or "").encode()
+        roots = trustRootFromCertificates([Certificate.loadPEM(pem)]) if pem else None
+    except Exception as error:  # noqa: BLE001 (OpenSSL's errors have no common base)
+        raise StartError(f"the CA {ca_file or 'of the installation'} cannot be read: {error}") from None
+    return BrowserLikePolicyForHTTPS(roots) if roots is not None else BrowserLikePolicyForHTTPS()
 
 
-def _version() -> str:
+def own_version() -> str:
+    """Of the installed distribution."""
     try:
         return version("deployer")
     except PackageNotFoundError:
-        return "checkout"
+        return "0"

@@ -1,1 +1,1 @@
-"""What this agent can be asked for, and how a task goes from its arrival to its acknowledged result."""
+"""What this agent can be asked to do, and the tasks that ask for it."""

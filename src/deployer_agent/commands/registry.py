@@ -1,63 +1,62 @@
-"""The commands of this agent: one frozen table, name to handler. Nothing is looked up by attribute (J6)."""
+"""The commands of this agent: one frozen table from name to handler; nothing is looked up by attribute (J6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from msgspec import Struct
+from twisted.internet.defer import Deferred
 
-from deployer.protocol import codes, levels
-from deployer.protocol.codecs import Misfit, NotJson, convert
-from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs, SignedCommand
+from deployer.protocol import codecs, codes
+from deployer.protocol.commands import SignedCommand
 from deployer.protocol.results import Result
 from deployer_agent.errors import RefusedError
+from deployer_agent.journal.records import Entry
 
-PONG: Final = '"pong"'
-
-
-class Request(Struct, frozen=True):
-    """One command that is to be carried out now."""
-
-    command: SignedCommand
-    args: Any
-    data: str
+Work = Callable[[Entry, Any], Coroutine[Deferred[Any], Any, Result]]
 
 
-class Handlers(Struct, frozen=True):
-    """What commands do beyond a plain answer, given by assembly. `kill(task)` tells whether it is known here."""
+class Handler(Struct, frozen=True):
+    """How one command is done.
 
-    execute: Callable[[Request], None]
-    kill: Callable[[str], bool]
+    `control`: at once when it is in the journal, before all that waits to start. `harmless`: it changes nothing, so
+    that its start need not be written down before its result.
+    """
 
-
-class Entry(Struct, frozen=True):
-    """A command: its arguments, and its handler. `answer`: it has no side effect and its result is there at once."""
-
-    args: type[Struct]
-    answer: Callable[[Request], Result] | None
-
-
-def ping(request: Request) -> Result:
-    """`ping`: the agent answers."""
-    return Result(id=request.command.id, run=request.command.run, state="OK", data=PONG, level=levels.RESULT_JSON)
+    arguments: type[Struct]
+    work: Work
+    control: bool = False
+    harmless: bool = False
 
 
-TABLE: Final[Mapping[str, Entry]] = MappingProxyType(
-    {
-        "execute": Entry(ExecuteArgs, None),
-        "kill": Entry(KillArgs, None),
-        "ping": Entry(NoArgs, ping),
-    }
-)
+Table = Mapping[str, Handler]
 
 
-def request(command: SignedCommand, data: str) -> Request:
-    """Check a command's name and arguments; RefusedError when it cannot be carried out."""
-    entry = TABLE.get(command.cmd)
-    if entry is None:
-        raise RefusedError(codes.UNKNOWN_COMMAND, f"this agent has no command {command.cmd[:64]!r}")
+class Task(Struct, eq=False):
+    """A command that this agent has taken and not finished."""
+
+    entry: Entry
+    handler: Handler
+    args: Struct
+    killed: bool = False
+
+
+def frozen(handlers: Mapping[str, Handler]) -> Table:
+    """Make the table."""
+    return MappingProxyType(dict(handlers))
+
+
+def prepare(table: Table, entry: Entry) -> Task:
+    """Find the handler and check the arguments; RefusedError says what is wrong."""
+    command = entry.command
+    handler = table.get(command.cmd)
+    if handler is None:
+        raise RefusedError(codes.UNKNOWN_COMMAND, f"this agent knows no command {command.cmd[:100]!r}")
+    return Task(entry, handler, _arguments(handler, command))
+
+
+def _arguments(handler: Handler, command: SignedCommand) -> Struct:
     try:
-        return Request(command, convert(entry.args, command.args), data)
-    except (Misfit, NotJson, msgspec.DecodeError) as error:
+        return codecs.convert(handler.arguments, command.args)
+    except (codecs.NotJson, codecs.Misfit) as error:
         raise RefusedError(codes.BAD_ARGUMENTS, f"arguments of {command.cmd}: {error}") from None

@@ -1,1 +1,1 @@
-"""What was accepted, started, finished, sent: durable before it is told to anyone."""
+"""What was accepted, started, finished and sent, kept through every crash."""

@@ -1,1 +1,1 @@
-"""The way to the master."""
+"""The way to the master: identity, session, long poll and posts."""

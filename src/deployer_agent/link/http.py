@@ -1,128 +1,112 @@
-"""Requests to the master: bounded in time and size, of our media type only, never redirected."""
+"""Requests to the master: bounded in time and size, one media type, connections kept.
 
-from collections.abc import Callable
+Twisted's `Agent` is used as it is: it follows no redirects, keeps no cookies, and unpacks no compressed bodies.
+"""
+
 from typing import Any, Final, TypeVar
 
 import msgspec
-import treq
+from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
-from twisted.internet.error import TimeoutError as ConnectTimeoutError
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed, ResponseNeverReceived
+from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
+from twisted.web.http_headers import Headers
 
 from deployer.kit.clock import Clock
-from deployer.protocol.wire import MEDIA_TYPE, Problem, encode
+from deployer.protocol.wire import MEDIA_TYPE, Problem
+from deployer_agent.errors import LinkError, ProblemError
+from deployer_agent.link.body import Body, collect
+
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+POST_S: Final = 30.0
+_OK: Final = 200
+_WRAPPED: Final = (ResponseFailed, RequestTransmissionFailed, RequestGenerationFailed)
+_LOST: Final = (*_WRAPPED, ConnectError, ConnectionClosed, DNSLookupError, TlsError)
 
 T = TypeVar("T")
-MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
-POST_S: Final = 20.0
-_OK: Final = 200
-_BROKEN = (ResponseFailed, ResponseNeverReceived, ConnectError, ConnectionClosed, DNSLookupError, ConnectTimeoutError)
 
 
-class LinkError(Exception):
-    """The master cannot be reached or does not speak our language: try again later."""
+class Http:
+    """Speaks with one master (or what balances several) in the wire's media type."""
 
-
-class RefusedByMaster(Exception):  # noqa: N818 (it says who did what)
-    """The master's answer is an error of ours: its status and its code."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(f"{status} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
-
-
-class MasterHttp:
-    """One master's routes. `agent` is the web client with its pool of connections."""
-
-    def __init__(self, url: str, agent: Any, clock: Clock) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, agent: Any, clock: Clock, url: str, version: str) -> None:
         self._agent = agent
         self._clock = clock
+        self._url = url.rstrip("/").encode()
+        self._headers = {b"accept": MEDIA_TYPE.encode(), b"user-agent": f"deployer-agent/{version}".encode()}
 
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        answer: Callable[[bytes], T],
-        *,
-        body: msgspec.Struct | None = None,
-        token: str | None = None,
-        timeout_s: float = POST_S,
+    async def get(self, path: str, kind: type[T], *, token: str = "", deadline_s: float = POST_S) -> T:
+        """GET; LinkError when it brings no answer of this kind."""
+        return await self._ask(b"GET", path, None, kind, token=token, deadline_s=deadline_s)
+
+    async def post(self, path: str, body: bytes, kind: type[T], *, token: str = "") -> T:
+        """POST; LinkError when it brings no answer of this kind."""
+        return await self._ask(b"POST", path, body, kind, token=token, deadline_s=POST_S)
+
+    async def _ask(
+        self, method: bytes, path: str, body: bytes | None, kind: type[T], *, token: str, deadline_s: float
     ) -> T:
-        """One request and its decoded answer; LinkError or RefusedByMaster."""
-        headers: Any = {"Accept": MEDIA_TYPE}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        exchange = Deferred.fromCoroutine(self._exchange(method, path, body, self._with(token, body)))
+        exchange.addTimeout(deadline_s, self._clock)  # type: ignore[arg-type]  # all it uses is callLater
+        try:
+            content = await exchange
+        except DeadlineError:
+            raise LinkError(f"no answer to {method.decode()} {path} in {deadline_s:g} s") from None
+        except _LOST as error:
+            raise LinkError(_sentence(error)) from error
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise LinkError(f"the answer to {path} is not what was asked for: {error}") from None
+
+    def _with(self, token: str, body: bytes | None) -> Headers:
+        headers = Headers({name: [value] for name, value in self._headers.items()})
+        if token:
+            headers.setRawHeaders(b"authorization", [b"Bearer " + token.encode()])
         if body is not None:
-            headers["Content-Type"] = MEDIA_TYPE
-        work = Deferred.fromCoroutine(self._exchange(method, path, headers, None if body is None else encode(body)))
-        work.addTimeout(timeout_s, self._clock, onTimeoutCancel=_too_late)  # type: ignore[arg-type]  # a part of IReactorTime
-        status, kind, raw = await work
-        if status != _OK:
-            raise _refusal(status, raw)
-        if kind != MEDIA_TYPE:
-            raise LinkError(f"{method} {path} was answered with {kind!r}: is this a Deployer master?")
+            headers.setRawHeaders(b"content-type", [MEDIA_TYPE.encode()])
+        return headers
+
+    async def _exchange(self, method: bytes, path: str, body: bytes | None, headers: Headers) -> bytes:
+        producer = None if body is None else Body(body)
         try:
-            return answer(raw)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise LinkError(f"{method} {path} was answered with something unreadable: {error}") from None
+            response = await self._agent.request(method, self._url + path.encode(), headers, producer)
+            content = await collect(response, MAX_ANSWER_BYTES)
+        except _WRAPPED as error:
+            if any(reason.check(CancelledError) for reason in error.reasons):
+                raise CancelledError from error
+            raise
+        _require_ours(response, content)
+        return content
 
-    async def _exchange(self, method: str, path: str, headers: Any, data: bytes | None) -> tuple[int, str, bytes]:
+
+def _require_ours(response: Any, content: bytes) -> None:
+    """Refuse what is not an answer of a master: nothing of it is looked at further."""
+    if response.code != _OK:
+        raise _problem(response, content)
+    kind = _media_type(response)
+    if kind != MEDIA_TYPE:
+        raise LinkError(f"the answer is {kind or 'of no media type'}, not {MEDIA_TYPE}: is this URL a master's?")
+
+
+def _problem(response: Any, content: bytes) -> ProblemError:
+    problem = Problem()
+    if _media_type(response) == "application/problem+json":
         try:
-            response = await treq.request(
-                method,
-                self._url + path,
-                headers=headers,
-                data=data,
-                agent=self._agent,
-                unbuffered=True,
-                allow_redirects=False,
-            )
-            parts: list[bytes] = []
-            await treq.collect(response, _bounded(parts))
-        except _BROKEN as error:
-            if _is_cancelled(error):
-                raise CancelledError from None
-            raise LinkError(f"the master cannot be reached: {_reason(error)}") from None
-        kind = response.headers.getRawHeaders("content-type", [""])[0]
-        return response.code, kind, b"".join(parts)
+            problem = msgspec.json.decode(content, type=Problem)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            problem = Problem()
+    return ProblemError(response.code, problem.code, problem.detail)
 
 
-def _bounded(parts: list[bytes]) -> Callable[[bytes], None]:
-    size = 0
-
-    def collect(data: bytes) -> None:
-        nonlocal size
-        size += len(data)
-        if size > MAX_ANSWER_BYTES:
-            raise LinkError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-        parts.append(data)
-
-    return collect
+def _media_type(response: Any) -> str:
+    values = response.headers.getRawHeaders("content-type", [""])
+    return str(values[0]).partition(";")[0].strip().lower()
 
 
-def _too_late(result: Any, seconds: float) -> None:
-    if isinstance(result, Failure):
-        raise LinkError(f"no answer within {seconds:g} s")
-
-
-def _refusal(status: int, raw: bytes) -> Exception:
-    try:
-        problem = msgspec.json.decode(raw, type=Problem)
-    except (msgspec.DecodeError, UnicodeError):
-        return LinkError(f"the master answers {status}")
-    return RefusedByMaster(status, problem.code, problem.detail)
-
-
-def _is_cancelled(error: Exception) -> bool:
-    """A cancelled request fails with a list of reasons, one of them that it was cancelled."""
-    return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
-
-
-def _reason(error: Exception) -> str:
-    inner = getattr(error, "reasons", None)
-    return str(inner[0].value) if inner else str(error)
+def _sentence(error: BaseException) -> str:
+    """Find what lies under Twisted's wrappers."""
+    reasons: list[Any] = getattr(error, "reasons", [])
+    inner = reasons[0].value if reasons else error
+    return f"the master cannot be reached: {inner or type(inner).__name__}"[:300]

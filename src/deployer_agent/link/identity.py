@@ -1,76 +1,78 @@
-"""Who this agent is: its key, made before it joins, and what the master told it when it joined."""
+"""Who this agent is: its key, and what the master told it at the join (DESIGN 5); both in the data directory."""
 
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from msgspec import Struct
 
 from deployer.kit.files import TooOpen, read_private, write_private
-from deployer.protocol.ids import AgentId
-from deployer.protocol.wire import JoinAnswer
-from deployer_agent.errors import StartError
+from deployer.protocol.ids import AgentId, GridId, NodeId
+from deployer.protocol.signing import read_public
+from deployer_agent.errors import IdentityError
 
 KEY_FILE: Final = "agent.key"
 IDENTITY_FILE: Final = "identity.json"
 
 
-class Identity(Struct, frozen=True):
-    """What joining gave."""
+class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the master answered at the join."""
 
-    agent: AgentId
+    gid: GridId
+    nid: NodeId
     company: str
     master_keys: list[str]
-    ca: str | None = None
+    ca: str | None
 
-    @classmethod
-    def of(cls, answer: JoinAnswer) -> "Identity":
-        """From the master's answer."""
-        return cls(AgentId(answer.gid, answer.nid), answer.company, answer.master_keys, answer.ca)
+    @property
+    def agent(self) -> AgentId:
+        """Grid and node."""
+        return AgentId(self.gid, self.nid)
+
+    def keys(self) -> list[Ed25519PublicKey]:
+        """Whose commands are obeyed."""
+        try:
+            return [read_public(text) for text in self.master_keys]
+        except ValueError as error:
+            raise IdentityError(f"{IDENTITY_FILE} has a master key that is {error}") from None
 
 
-def load_key(data_dir: Path) -> Ed25519PrivateKey:
-    """The agent's key, made at the first start; StartError when others can read it or it is none."""
+def ensure_key(data_dir: Path) -> Ed25519PrivateKey:
+    """Read the agent's key, made at its first start; IdentityError when it cannot be used."""
     path = data_dir / KEY_FILE
     if not path.exists():
-        write_private(path, _pem(Ed25519PrivateKey.generate()))
+        key = Ed25519PrivateKey.generate()
+        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = serialization.load_pem_private_key(_secret(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise StartError(f"{path} holds no key: {error}") from None
+        key = load_pem_private_key(read_private(path), password=None)
+    except TooOpen as error:
+        raise IdentityError(str(error)) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise IdentityError(f"{path} cannot be read as a key: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise StartError(f"{path} holds a key of another kind: an Ed25519 key in PEM is needed")
+        raise IdentityError(f"{path} is not an Ed25519 key")
     return key
 
 
 def load_identity(data_dir: Path) -> Identity | None:
-    """What an earlier start joined as; None before the first."""
+    """Read who this agent is; None before it has joined."""
     path = data_dir / IDENTITY_FILE
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(_secret(path), type=Identity)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise StartError(f"{path} is damaged: {error}") from None
+        return msgspec.json.decode(read_private(path), type=Identity)
+    except (TooOpen, OSError) as error:
+        raise IdentityError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IdentityError(f"{path} is damaged: {error}") from None
 
 
-def save_identity(data_dir: Path, identity: Identity) -> None:
-    """Keep what joining gave."""
+def store_identity(data_dir: Path, identity: Identity) -> None:
+    """Keep it for ever."""
     write_private(data_dir / IDENTITY_FILE, msgspec.json.encode(identity))
-
-
-def _secret(path: Path) -> bytes:
-    try:
-        return read_private(path)
-    except TooOpen as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _pem(key: Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

@@ -1,91 +1,100 @@
-"""The agent's session: opened by its key, renewed before it ends, replaced when the master has forgotten it."""
+"""The session: opened by a signed challenge, renewed before it ends, opened anew after 401 (wire.py 2)."""
 
+import re
+import socket
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from deployer.kit.clock import Clock
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import sign
-from deployer.protocol.wire import ChallengeAnswer, SessionAnswer, SessionRequest, session_text
-from deployer_agent.link.http import MasterHttp
+from deployer.protocol.wire import ChallengeAnswer, Configuration, SessionAnswer, SessionRequest, encode, session_text
+from deployer_agent.link.http import Http
 
-RENEW_AT: Final = 0.8
-"""The share of its validity after which a session is renewed."""
+RENEW_AT: Final = 0.9  # of its time
+UNAUTHORIZED: Final = 401
+STALE: Final = "stale_session"
 
 
-class Self(Struct, frozen=True):
-    """What the agent proves."""
+class Proof(Struct, frozen=True):
+    """Who opens the session, and with which key."""
 
-    agent: AgentId
     key: Ed25519PrivateKey
+    agent: AgentId
     instance: str
     version: str
-    hostname: str
 
 
-class Sessions:
-    """Gives the token for each request."""
+class Open(Struct, frozen=True):
+    """A session that was opened."""
 
-    def __init__(self, http: MasterHttp, who: Self, clock: Clock) -> None:
+    token: str
+    renew_at: float
+    configuration: Configuration
+
+
+class Session:
+    """Gives the present token to all who ask, opening a session when there is none; one opening at a time."""
+
+    log = Logger()
+
+    def __init__(self, http: Http, proof: Proof, clock: Clock) -> None:
         self._http = http
-        self._who = who
+        self._proof = proof
         self._clock = clock
-        self._token: str | None = None
-        self._renew = 0.0
-        self._opening: list[Deferred[str]] | None = None
-        self.opened = 0
+        self._open: Open | None = None
+        self._opening: list[Deferred[None]] | None = None
 
-    async def token(self) -> str:
-        """The session's token; opens a session when there is none or it is about to end."""
-        if self._token is not None and self._clock.seconds() < self._renew:
-            return self._token
-        if self._opening is not None:  # many ask at once, one opens
-            waiting: Deferred[str] = Deferred()
-            self._opening.append(waiting)
-            return await waiting
-        return await self._open_for_all()
+    async def current(self) -> Open:
+        """Return the session; LinkError when none can be opened now."""
+        while self._opening is not None:
+            waiter: Deferred[None] = Deferred()
+            self._opening.append(waiter)
+            await waiter
+        if self._open is None or self._clock.seconds() > self._open.renew_at:
+            return await self._exclusively()
+        return self._open
 
-    def refused(self, token: str) -> None:
-        """The master does not take this token."""
-        if token == self._token:
-            self._token = None
+    def drop(self, token: str) -> None:
+        """Forget a session that the master does not know any more, unless it was replaced meanwhile."""
+        if self._open is not None and self._open.token == token:
+            self._open = None
 
-    async def _open_for_all(self) -> str:
+    async def _exclusively(self) -> Open:
         self._opening = []
         try:
-            token = await self._open()
-        except BaseException as error:
+            self._open = opened = await self._begin()
+            return opened
+        finally:
             waiting, self._opening = self._opening, None
-            for one in waiting:
-                one.errback(error if isinstance(error, Exception) else ConnectionAbortedError("the agent stops"))
-            raise
-        waiting, self._opening = self._opening, None
-        for one in waiting:
-            one.callback(token)
-        return token
+            for waiter in waiting:
+                if not waiter.called:  # who waited may have been cancelled
+                    waiter.callback(None)
 
-    async def _open(self) -> str:
-        who = self._who
-        challenge = (await self._http.ask("GET", "/agent/v1/challenge", _challenge)).challenge
-        request = SessionRequest(
-            gid=who.agent.gid,
-            nid=who.agent.nid,
-            instance=who.instance,
+    async def _begin(self) -> Open:
+        challenge = (await self._http.get("/agent/v1/challenge", ChallengeAnswer)).challenge
+        asked_at = self._clock.seconds()
+        answer = await self._http.post("/agent/v1/session", encode(self._request(challenge)), SessionAnswer)
+        self.log.info("session {epoch} of agent {agent} is open", epoch=answer.epoch, agent=str(self._proof.agent))
+        return Open(answer.session, asked_at + RENEW_AT * answer.valid_s, answer.configuration)
+
+    def _request(self, challenge: str) -> SessionRequest:
+        proof = self._proof
+        return SessionRequest(
+            gid=proof.agent.gid,
+            nid=proof.agent.nid,
+            instance=proof.instance,
             challenge=challenge,
-            signature=sign(who.key, session_text(who.agent, who.instance, challenge)),
-            version=who.version,
-            hostname=who.hostname,
+            signature=sign(proof.key, session_text(proof.agent, proof.instance, challenge)),
+            version=proof.version,
+            hostname=hostname(),
         )
-        answer = await self._http.ask("POST", "/agent/v1/session", _session, body=request)
-        self._token = answer.session
-        self._renew = self._clock.seconds() + answer.valid_s * RENEW_AT
-        self.opened += 1
-        return answer.session
 
 
-_challenge = msgspec.json.Decoder(ChallengeAnswer).decode
-_session = msgspec.json.Decoder(SessionAnswer).decode
+def hostname() -> str:
+    """The host's name in the letters that the wire takes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:255] or "unknown"

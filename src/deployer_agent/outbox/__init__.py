@@ -1,1 +1,1 @@
-"""What waits for the master."""
+"""What waits for the master: bounded, in order, acknowledged."""

@@ -1,159 +1,197 @@
-"""Messages on their way to the master: bounded, in order, one batch in flight, sent again unchanged until acknowledged.
+"""Messages on their way to the master: in order, one frozen batch at a time, acknowledged before they are forgotten.
 
-In memory: `hold_bytes` of them, then `crowded(True)` is called and the processes' pipes are read no further, so that
-nothing is lost; `crowded(False)` is called below half of that.
+They are held as encoded JSON, so that what is counted is what is held. Over `hold_bytes` the agent stops reading its
+processes' pipes until half of it is gone: nothing is lost. Kept in memory until the outbox on disk comes.
 """
 
 import secrets
-from collections.abc import Callable
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from twisted.internet.defer import Deferred
+import msgspec
+from msgspec import Raw, Struct
 
-from deployer.protocol.messages import Group, Message
-from deployer.protocol.wire import LogBatch
+from deployer.kit.clock import Call, Clock, WallClock, epoch_ms
+from deployer.protocol.ids import Name, TaskId
+from deployer.protocol.messages import Message
+from deployer_agent.outbox.numbers import Numbers
 
 BATCH_BYTES: Final = 512 * 1024
-EACH_BYTES: Final = 64
-"""What a message costs beside its text."""
+MAX_GROUPS: Final = 1000
+FLUSH_S: Final = 0.03
+PIECE_BYTES: Final = 256 * 1024
+MAX_ENCODED: Final = 6 * PIECE_BYTES  # what a piece may become: `\u0001` for each control character
+
+_encode = msgspec.json.Encoder().encode
 
 
-class _Task:
-    """What one task has waiting."""
+class Source(Struct, frozen=True):
+    """Whose messages these are."""
 
-    def __init__(self, domain: str, name: str) -> None:
-        self.domain = domain
-        self.name = name
-        self.messages: list[Message] = []
-        self.unacknowledged = 0
-        self.drained: list[Deferred[None]] = []
+    task: TaskId
+    domain: Name
+    name: Name
+
+
+class Batch(Struct, frozen=True, eq=False):
+    """What is posted: it stays as it is until it is acknowledged."""
+
+    seq: int
+    body: bytes
+    size: int
+    counts: dict[str, int]
+
+
+class _Group(Struct, frozen=True):
+    task: str
+    domain: str
+    name: str
+    messages: Raw
+
+
+class _LogBatch(Struct, frozen=True):
+    """A `LogBatch` whose messages are encoded already."""
+
+    boot: str
+    seq: int
+    groups: list[_Group]
 
 
 class MessageOutbox:
-    """Takes messages, gives batches."""
+    """Takes what processes print, gives out batches. `ready` is called when there is something to post."""
 
-    def __init__(self, hold_bytes: int, next_id: Callable[[], int], crowded: Callable[[bool], None]) -> None:
+    def __init__(
+        self, clock: Clock, wall: WallClock, numbers: Numbers, hold_bytes: int, on_hold: Callable[[bool], None]
+    ) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._numbers = numbers
         self._hold_bytes = hold_bytes
-        self._next_id = next_id
-        self._crowded = crowded
-        self._tasks: dict[str, _Task] = {}
-        self._bytes = 0
-        self._is_full = False
+        self._on_hold = on_hold
+        self._boot = secrets.token_hex(16)
         self._seq = 0
-        self._flying: LogBatch | None = None
-        self._flying_bytes = 0
-        self._wanted: Deferred[None] | None = None
-        self.boot = secrets.token_hex(16)
+        self._queue: deque[tuple[Source, bytes]] = deque()
+        self._queued = 0
+        self._frozen: Batch | None = None
+        self._unacked: dict[str, int] = {}
+        self._waiting: dict[str, Callable[[], None]] = {}
+        self._flush: Call | None = None
+        self._due = False
+        self._held = False
+        self.ready: Callable[[], None] = _nobody
 
     @property
-    def held_bytes(self) -> int:
-        """What waits, the batch in flight included."""
-        return self._bytes
+    def size(self) -> int:
+        """Bytes that are not acknowledged yet."""
+        return self._queued + (0 if self._frozen is None else self._frozen.size)
 
-    @property
-    def ready_bytes(self) -> int:
-        """What could go into the next batch."""
-        return self._bytes - self._flying_bytes
+    def add(self, source: Source, output: Sequence[tuple[int, str]]) -> None:
+        """Take the messages of one task, in order."""
+        part: list[Message] = []
+        size, now = 0, epoch_ms(self._wall)
+        for level, text in output:
+            for piece in _cut(text):
+                part.append(Message(level, self._numbers.next(), now, piece))
+                size += len(piece)
+                if size > PIECE_BYTES:
+                    self._append(source, part)
+                    part, size = [], 0
+        if part:
+            self._append(source, part)
+        self._hold()
+        self._schedule()
 
-    def add(self, task: str, domain: str, name: str, epoch: int, output: list[tuple[int, str]]) -> None:
-        """Take messages of a task."""
-        waiting = self._tasks.get(task)
-        if waiting is None:
-            waiting = self._tasks[task] = _Task(domain, name)
-        next_id = self._next_id
-        waiting.messages += [Message(level, next_id(), epoch, text) for level, text in output]
-        waiting.unacknowledged += len(output)
-        self._bytes += sum(len(text) for _, text in output) + EACH_BYTES * len(output)
-        if self._bytes > self._hold_bytes and not self._is_full:
-            self._is_full = True
-            self._crowded(True)
-        self._tell()
+    def settle(self, task: str, then: Callable[[], None]) -> None:
+        """Call when all messages of a task are acknowledged; they are sent without further delay."""
+        if task not in self._unacked:
+            then()
+            return
+        self._waiting[task] = then
+        self.flush()
 
-    async def wanted(self) -> None:
-        """Wait until there is something to send."""
-        if self._flying is None and not self.ready_bytes:
-            self._wanted = Deferred()
-            await self._wanted
+    def flush(self) -> None:
+        """Send what is there now."""
+        self._due = True
+        self.ready()
 
-    def batch(self) -> LogBatch:
-        """The batch to send: the same until it is acknowledged."""
-        if self._flying is None:
-            self._seq += 1
-            groups = self._groups()
-            self._flying = LogBatch(boot=self.boot, seq=self._seq, groups=groups)
-        return self._flying
+    def take(self) -> Batch | None:
+        """Return what is to be posted next; the same until it is acknowledged."""
+        if self._frozen is None and self._queue and (self._due or self._queued >= BATCH_BYTES):
+            self._frozen = self._freeze()
+        return self._frozen
 
-    def acknowledged(self) -> None:
-        """The master has stored the batch in flight."""
-        batch, self._flying = self._flying, None
-        self._bytes -= self._flying_bytes
-        self._flying_bytes = 0
-        for group in batch.groups if batch is not None else ():
-            self._settle(group.task, len(group.messages))
-        if self._is_full and self._bytes < self._hold_bytes // 2:
-            self._is_full = False
-            self._crowded(False)
+    def acknowledge(self, acked: int) -> None:
+        """Forget what the master has stored."""
+        batch = self._frozen
+        if batch is None or acked < batch.seq:
+            return
+        self._frozen = None
+        for task, count in batch.counts.items():
+            self._release(task, count)
+        self._hold()
 
-    async def drained(self, task: str) -> None:
-        """Wait until the master has all of a task's messages."""
-        waiting = self._tasks.get(task)
-        if waiting is not None and waiting.unacknowledged:
-            done: Deferred[None] = Deferred()
-            waiting.drained.append(done)
-            await done
-        else:
-            self._tasks.pop(task, None)
+    def _append(self, source: Source, part: list[Message]) -> None:
+        encoded = _encode(part)[1:-1]
+        self._queue.append((source, encoded))
+        self._queued += len(encoded)
+        self._unacked[source.task] = self._unacked.get(source.task, 0) + 1
 
-    def _groups(self) -> list[Group]:
-        """Up to BATCH_BYTES, every task in turn, each in its order."""
-        groups: list[Group] = []
-        for task, waiting in self._tasks.items():
-            taken = _fitting(waiting.messages, BATCH_BYTES - self._flying_bytes)
-            if taken:
-                messages, waiting.messages = waiting.messages[:taken], waiting.messages[taken:]
-                groups.append(Group(task=task, domain=waiting.domain, name=waiting.name, messages=messages))
-                self._flying_bytes += sum(len(m.data) for m in messages) + EACH_BYTES * len(messages)
-            if self._flying_bytes >= BATCH_BYTES:
-                break
-        return groups
+    def _freeze(self) -> Batch:
+        self._seq += 1
+        groups: dict[Source, list[bytes]] = {}
+        counts: dict[str, int] = {}
+        size = 0
+        while self._queue and size < BATCH_BYTES and len(groups) < MAX_GROUPS:
+            source, encoded = self._queue.popleft()
+            groups.setdefault(source, []).append(encoded)
+            counts[source.task] = counts.get(source.task, 0) + 1
+            size += len(encoded)
+        self._queued -= size
+        self._due = bool(self._queue) and self._due
+        body = _encode(_LogBatch(self._boot, self._seq, [_group(source, parts) for source, parts in groups.items()]))
+        return Batch(self._seq, body, size, counts)
 
-    def _settle(self, task: str, count: int) -> None:
-        waiting = self._tasks[task]
-        waiting.unacknowledged -= count
-        if not waiting.unacknowledged and waiting.drained:
-            del self._tasks[task]
-            for done in waiting.drained:
-                done.callback(None)
-        else:  # to the end of the line: a noisy task does not hold up a quiet one
-            self._tasks[task] = self._tasks.pop(task)
+    def _release(self, task: str, count: int) -> None:
+        left = self._unacked[task] - count
+        if left:
+            self._unacked[task] = left
+            return
+        del self._unacked[task]
+        then = self._waiting.pop(task, None)
+        if then is not None:
+            then()
 
-    def _tell(self) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is not None:
-            wanted.callback(None)
+    def _hold(self) -> None:
+        if not self._held and self.size > self._hold_bytes:
+            self._held = True
+            self._on_hold(True)
+        elif self._held and self.size <= self._hold_bytes // 2:
+            self._held = False
+            self._on_hold(False)
 
+    def _schedule(self) -> None:
+        if self._queued >= BATCH_BYTES:
+            self.ready()
+        elif self._queue and not self._due and self._flush is None:
+            self._flush = self._clock.callLater(FLUSH_S, self._flush_now)
 
-def _fitting(messages: list[Message], room: int) -> int:
-    """How many of the first messages fit; at least one when there is any room."""
-    count = 0
-    for message in messages:
-        if room <= 0:
-            break
-        room -= len(message.data) + EACH_BYTES
-        count += 1
-    return count
+    def _flush_now(self) -> None:
+        self._flush = None
+        if self._queue:
+            self.flush()
 
 
-def display_ids(start: int, reserve: Callable[[int], Any], block: int = 10_000) -> Callable[[], int]:
-    """Numbers for messages, 32 bits, going on over restarts: `reserve(end)` notes the end of each block in use."""
-    state = {"next": start, "end": start}
+def _group(source: Source, parts: list[bytes]) -> _Group:
+    return _Group(source.task, source.domain, source.name, Raw(b"[" + b",".join(parts) + b"]"))
 
-    def take() -> int:
-        if state["next"] >= state["end"]:
-            state["end"] = state["next"] + block
-            reserve(state["end"])
-        number = state["next"]
-        state["next"] = number + 1
-        return number & 0xFFFFFFFF
 
-    return take
+def _cut(text: str) -> Sequence[str]:
+    """Pieces of which each one fits into a post whatever its characters are."""
+    if len(text) <= PIECE_BYTES or len(_encode(text)) <= MAX_ENCODED:
+        return (text,)
+    return [text[start : start + PIECE_BYTES] for start in range(0, len(text), PIECE_BYTES)]
+
+
+def _nobody() -> None:
+    """Nobody posts yet."""

@@ -1,1 +1,1 @@
-"""What runs on this host because the master asked for it."""
+"""Processes of the operating system: launched, read, ended."""

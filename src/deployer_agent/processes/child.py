@@ -1,134 +1,93 @@
-"""One running process: its output becomes messages, its end a result."""
+"""One running process: its output goes to the outbox with levels, its end is told once everything is read."""
 
 import signal
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from msgspec import Struct
+from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from deployer.kit.clock import Call, Clock
-from deployer.protocol import codes, levels
-from deployer.protocol.results import Result
+from deployer.protocol import levels
 from deployer_agent.processes.output import Output, OutputParser
+from deployer_agent.processes.plan import Emit, Running
 
-DRAIN_S: Final = 2.0
-"""How long pipes may stay open after the process itself has ended (a grandchild may hold them for ever)."""
-STDOUT: Final = 1
-STDERR: Final = 2
+PIPES_S: Final = 2.0
+"""How long after the exit we wait for pipes that a process left behind keeps open."""
 
-
-class Ending(Struct, frozen=True):
-    """That we end a process, and what its result will say."""
-
-    state: str
-    code: str
-    reason: str
-
-
-class Exit(Struct, frozen=True):
-    """How a process ended: by status or by signal."""
-
-    status: int | None
-    signal: str | None
+Exit = tuple[int | None, str | None]
+"""Status and the name of the signal, one of them None."""
 
 
 class Child(ProcessProtocol):
-    """Reads a process. `said` gets its messages, `ended` is called once, when its output is complete."""
+    """Reads a process to its end. `ended` is called once, when it has exited and its pipes are read or given up."""
 
-    transport: Any
-
-    def __init__(
-        self, data: bytes, clock: Clock, said: Callable[[list[Output]], None], ended: Callable[["Child"], None]
-    ) -> None:
-        self._data = data
+    def __init__(self, clock: Clock, emit: Emit, exited: Callable[[], None], ended: Callable[[Exit], None]) -> None:
         self._clock = clock
-        self._said = said
+        self._emit = emit
+        self._exited = exited
         self._ended = ended
-        self._parsers = {STDOUT: OutputParser(levels.STDOUT), STDERR: OutputParser(levels.STDERR)}
-        self._drain: Call | None = None
-        self._paused = False
-        self.exit = Exit(None, None)
-        self.running = True
+        self._parsers = {1: OutputParser(levels.STDOUT), 2: OutputParser(levels.STDERR)}
+        self._patience: Call | None = None
+        self._held = False
+        self.process: Running | None = None
+        self.result = (0, "")
+        self.alive = True
 
-    def connectionMade(self) -> None:
-        """Hand over the data, then end it."""
-        if self._paused:
-            self.transport.pauseProducing()
-        if self._data:
-            self.transport.write(self._data)
-        self.transport.closeStdin()
-        self._data = b""
-
-    def pause(self) -> None:
-        """Read no more for now: the kernel blocks the process when its pipe is full."""
-        self._paused = True
-        if self.transport is not None:
-            self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Read on."""
-        self._paused = False
-        if self.transport is not None:
-            self.transport.resumeProducing()
+    def hold(self, *, held: bool) -> None:
+        """Stop, or go on, reading."""
+        self._held = held
+        if self.process is not None:
+            self.process.hold(held=held)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 (Twisted's name)
-        """Output has come."""
-        messages = self._parsers[childFD].feed(data)
-        if messages:
-            self._said(messages)
+        """Parse what was read."""
+        self._take(self._parsers[childFD].feed(data))
 
-    def processExited(self, reason: Failure) -> None:
-        """The process is gone; its pipes may not be."""
-        self.running = False
-        self.exit = _exit(reason)
-        self._wait_for_pipes()
+    def childConnectionLost(self, childFD: int) -> None:  # noqa: N803 (Twisted's name)
+        """Give out what is left of a stream that has ended."""
+        if childFD in self._parsers:
+            self._take(self._parsers[childFD].finish())
 
-    def processEnded(self, reason: Failure) -> None:  # noqa: ARG002 (known since processExited)
-        """The pipes are closed too."""
-        if self._drain is not None and self._drain.active():
-            self._drain.cancel()
-        for parser in self._parsers.values():
-            messages = parser.close()
-            if messages:
-                self._said(messages)
-        self._ended(self)
+    def processExited(self, reason: Failure) -> None:  # noqa: ARG002 (the reason comes again with processEnded)
+        """Wait for the pipes, but not for ever."""
+        self.alive = False
+        self._patience = self._clock.callLater(PIPES_S, self._give_up)
+        self._exited()
 
-    def _wait_for_pipes(self) -> None:
-        self._drain = self._clock.callLater(DRAIN_S, self._close_pipes)
+    def processEnded(self, reason: Failure) -> None:
+        """Tell how it ended: everything it printed has been given out."""
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
+        self._ended(_how(reason))
 
-    def _close_pipes(self) -> None:
-        if self._paused:  # what the process wrote is still in the pipe and waits for us
-            self._wait_for_pipes()
-            return
-        for descriptor in (STDOUT, STDERR):
-            self.transport.closeChildFD(descriptor)
+    def _give_up(self) -> None:
+        """Let go of the pipes, but not while unread output is held back by ourselves."""
+        if self._held:
+            self._patience = self._clock.callLater(PIPES_S, self._give_up)
+        elif self.process is not None:
+            self.process.abandon()
 
-
-def outcome(exit_: Exit, ending: Ending | None) -> dict[str, Any]:
-    """The fields of a Result that tell how it ended; what we ended is so whatever it answered."""
-    fields: dict[str, Any] = {"exit_status": exit_.status, "signal": exit_.signal}
-    if ending is not None:
-        return fields | {"state": ending.state, "code": ending.code, "reason": ending.reason}
-    if exit_.signal is not None:
-        return fields | {"state": "ERROR", "code": codes.SIGNAL, "reason": f"ended by {exit_.signal}"}
-    if exit_.status:
-        return fields | {"state": "ERROR", "code": codes.EXIT_STATUS, "reason": f"ended with status {exit_.status}"}
-    return fields | {"state": "OK"}
+    def _take(self, output: Output) -> None:
+        for message in output:
+            if message[0] in levels.RESULTS:
+                self.result = message
+        if output:
+            self._emit(output)
 
 
-def failed(task: str, run: int, code: str, reason: str) -> Result:
-    """The result of what never ran."""
-    return Result(id=task, run=run, state="ERROR", code=code, reason=reason[:2000])
+def _how(reason: Failure) -> Exit:
+    error = reason.value
+    if isinstance(error, ProcessTerminated) and error.signal is not None:
+        return None, _name(error.signal)
+    if isinstance(error, ProcessTerminated | ProcessDone):
+        return error.exitCode or 0, None
+    raise TypeError(f"no exit of a process: {error!r}")
 
 
-def _exit(reason: Failure) -> Exit:
-    value: Any = reason.value
-    number = getattr(value, "signal", None)
-    if number is None:
-        return Exit(getattr(value, "exitCode", None), None)
+def _name(number: int) -> str:
     try:
-        return Exit(None, signal.Signals(number).name)
+        return signal.Signals(number).name
     except ValueError:
-        return Exit(None, f"SIG{number}")
+        return f"SIG{number}"

@@ -1,197 +1,161 @@
-"""Everything that runs: starts it, ends it when asked or when its time is over, and tells how it ended."""
+"""What runs on this host: started, limited in time, ended whole, and told of when it has ended."""
 
-import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from msgspec import Struct
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from deployer.kit.clock import Call, Clock, WallClock, epoch_ms
-from deployer.protocol import codes, levels
-from deployer.protocol.commands import ExecuteArgs
-from deployer.protocol.results import MAX_RESULT_BYTES, Result
-from deployer_agent.errors import RefusedError
-from deployer_agent.processes.child import Child, Ending, failed, outcome
-from deployer_agent.processes.output import Output
+from deployer_agent.processes.child import Child, Exit
+from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Launch, Plan, Running
 
-SHUTDOWN: Final = Ending("KILLED", codes.AGENT_STOPPED, "the agent was stopped")
-KILL: Final = Ending("KILLED", codes.KILLED, "ended on demand")
+LOOK_S: Final = 0.1
+"""How often we look whether all of a session that is being ended has gone."""
 
-
-class Job(Struct, frozen=True, kw_only=True):
-    """One task to run."""
-
-    task: str
-    run: int
-    args: ExecuteArgs
-    data: str
+UNKILLABLE_S: Final = 10.0
+"""How long after KILL we wait for what even KILL does not end (the kernel holds it)."""
 
 
-class Platform(Struct, frozen=True):
-    """What differs between systems, chosen once in assembly.
+class Run:
+    """One process from its start to its end."""
 
-    `terminate` and `kill` take a first process' pid and reach everything it started; they answer how many that were.
-    """
+    def __init__(self, plan: Plan, emit: Emit, ender: Ender, clock: Clock, wall: WallClock) -> None:
+        self._plan = plan
+        self._ender = ender
+        self._clock = clock
+        self._by: EndedBy = ""
+        self._timer: Call | None = None
+        self._exit: Exit | None = None
+        self._kill_at = 0.0
+        self._begun_ms = epoch_ms(wall)
+        self._begun = clock.seconds()
+        self._session = 0
+        self.done: Deferred[Ended] = Deferred()
+        self.child = Child(clock, emit, self._exited, self._ended)
 
-    launch: Callable[[ProcessProtocol, ExecuteArgs, Mapping[str, str]], int]
-    terminate: Callable[[int], int]
-    kill: Callable[[int], int]
+    def start(self, launch: Launch) -> None:
+        """Launch; RefusedError when that cannot be done."""
+        process: Running = launch(self._plan, self.child)
+        self.child.process = process
+        self._session = process.session
+        if self._plan.data:
+            process.feed(self._plan.data.encode("utf-8", "surrogatepass"))
+        if self._plan.max_time and self.child.alive:
+            self._timer = self._clock.callLater(self._plan.max_time, self.end, "MAX_TIME")
+
+    def end(self, by: EndedBy) -> None:
+        """TERM to the whole session, KILL after the grace. The first reason stays."""
+        if self._by or not self.child.alive:
+            return
+        self._by = by
+        self._cancel_timer()
+        self._kill_at = self._clock.seconds() + self._plan.grace
+        self._signal(force=self._plan.grace == 0)
+        self._timer = self._clock.callLater(min(LOOK_S, self._plan.grace), self._look)
+
+    def _look(self) -> None:
+        """See whether somebody is left, and KILL when the grace is over."""
+        self._timer = None
+        late = self._clock.seconds() - self._kill_at
+        left = self._signal(force=True) if late >= 0 else self._count()
+        if self.child.alive or (left and late < UNKILLABLE_S):
+            self._timer = self._clock.callLater(LOOK_S, self._look)
+        self._settle()
+
+    def _signal(self, *, force: bool) -> int:
+        return self._ender.end(self._session, leader_lives=self.child.alive, force=force)
+
+    def _count(self) -> int:
+        return len(self._ender.members(self._session, leader_lives=self.child.alive))
+
+    def _exited(self) -> None:
+        if not self._by:
+            self._cancel_timer()
+
+    def _ended(self, how: Exit) -> None:
+        self._exit = how
+        self._settle()
+
+    def _settle(self) -> None:
+        """It has ended when its output is read and, where we ended it, nobody of its session is left."""
+        if self._exit is None or self._timer is not None or self.done.called:
+            return
+        status, signal = self._exit
+        level, data = self.child.result
+        took = int((self._clock.seconds() - self._begun) * 1000)
+        ended = Ended(
+            exit_status=status,
+            signal=signal,
+            by=self._by,
+            level=level,
+            data=data,
+            starttime=self._begun_ms,
+            time=took,
+        )
+        self.done.callback(ended)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
 
 
-class _Running:
-    """One process with its clocks."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.pid = 0
-        self.starttime = 0
-        self.started = 0.0
-        self.child: Child | None = None
-        self.ending: Ending | None = None
-        self.timer: Call | None = None
-        self.last_result: Output | None = None
-
-
-class ProcessManager:
-    """Runs jobs. `said(job, messages)` gets their output, `finished(job, result)` their end."""
+class Manager:
+    """All processes of this agent, by their task."""
 
     log = Logger()
 
-    def __init__(
-        self,
-        platform: Platform,
-        clock: Clock,
-        wall: WallClock,
-        *,
-        said: Callable[[Job, list[Output]], None],
-        finished: Callable[[Job, Result], None],
-    ) -> None:
-        self._platform = platform
+    def __init__(self, launch: Launch, ender: Ender, clock: Clock, wall: WallClock) -> None:
+        self._launch = launch
+        self._ender = ender
         self._clock = clock
         self._wall = wall
-        self._said = said
-        self._finished = finished
-        self._running: dict[str, _Running] = {}
-        self._paused = False
+        self._runs: dict[str, Run] = {}
+        self._held = False
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._runs)
 
-    def __contains__(self, task: str) -> bool:
-        return task in self._running
-
-    def start(self, job: Job, identity: Mapping[str, str]) -> None:
-        """Start a process; what cannot be started is finished at once with the reason."""
-        running = _Running(job)
-        running.starttime, running.started = epoch_ms(self._wall), self._clock.seconds()
-        child = Child(
-            job.data.encode(),
-            self._clock,
-            lambda messages: self._on_output(running, messages),
-            lambda child: self._on_end(running, child),
-        )
-        running.child = child
-        if self._paused:
-            child.pause()
-        self._running[job.task] = running
+    async def run(self, plan: Plan, emit: Emit) -> Ended:
+        """Run it to its end; RefusedError when it cannot be started."""
+        run = Run(plan, emit, self._ender, self._clock, self._wall)
+        run.start(self._launch)
+        self._runs[plan.task] = run
+        if self._held:
+            run.child.hold(held=True)
         try:
-            running.pid = self._platform.launch(child, job.args, identity)
-        except RefusedError as error:
-            del self._running[job.task]
-            self._finished(job, failed(job.task, job.run, error.code, error.reason))
-            return
-        if job.args.max_time:
-            reason = Ending("TIMEOUT", codes.MAX_TIME, f"ran longer than its {job.args.max_time} s")
-            running.timer = self._clock.callLater(job.args.max_time, self._end, running, reason)
+            return await run.done
+        finally:
+            del self._runs[plan.task]
 
-    def kill(self, task: str, ending: Ending = KILL) -> bool:
-        """End a task's whole session: TERM, KILL after its grace. False when it does not run here."""
-        running = self._running.get(task)
-        if running is None:
-            return False
-        self._end(running, ending)
-        return True
+    def kill(self, task: str) -> bool:
+        """End a task's process; False when none runs."""
+        run = self._runs.get(task)
+        if run is not None:
+            run.end("KILLED")
+        return run is not None
 
-    def kill_all(self, ending: Ending) -> None:
-        """End everything."""
-        for running in tuple(self._running.values()):
-            self._end(running, ending)
+    def hold(self, *, held: bool) -> None:
+        """Stop, or go on, reading what all processes print."""
+        self._held = held
+        for run in self._runs.values():
+            run.child.hold(held=held)
 
-    def pause(self) -> None:
-        """Read no output: there is no room for it."""
-        self._paused = True
-        for running in self._running.values():
-            if running.child is not None:
-                running.child.pause()
-
-    def resume(self) -> None:
-        """Read output again."""
-        self._paused = False
-        for running in self._running.values():
-            if running.child is not None:
-                running.child.resume()
-
-    def _end(self, running: _Running, ending: Ending) -> None:
-        if running.ending is not None:
-            return
-        running.ending = ending
-        _cancel(running.timer)
-        self._platform.terminate(running.pid)
-        running.timer = self._clock.callLater(running.job.args.grace, self._kill, running)
-
-    def _kill(self, running: _Running) -> None:
-        """KILL until the session is empty: what forks meanwhile is found in the next round."""
-        if running.job.task in self._running and (self._platform.kill(running.pid) or _runs(running)):
-            running.timer = self._clock.callLater(0.1, self._kill, running)
-
-    def _on_output(self, running: _Running, messages: list[Output]) -> None:
-        for message in messages:
-            if message[0] in levels.RESULTS:
-                running.last_result = message
-        self._said(running.job, messages)
-
-    def _on_end(self, running: _Running, child: Child) -> None:
-        _cancel(running.timer)
-        if running.ending is not None:  # whatever is left of what we ended goes with it
-            self._platform.kill(running.pid)
-        del self._running[running.job.task]
-        level, data = running.last_result or (0, "")
-        self._finished(
-            running.job,
-            Result(
-                id=running.job.task,
-                run=running.job.run,
-                level=level,
-                data=_bounded(data),
-                starttime=running.starttime,
-                time=int((self._clock.seconds() - running.started) * 1000),
-                **outcome(child.exit, running.ending),
-            ),
-        )
+    async def stop(self) -> None:
+        """End everything because the agent ends; returns when all has ended."""
+        runs = list(self._runs.values())
+        for run in runs:
+            run.end("AGENT_STOPPED")
+        await DeferredList([_watched(run.done) for run in runs])
 
 
-def identity(task: str, gid: int, nid: int) -> dict[str, str]:
-    """What a job can know of itself."""
-    return {"DEPLOYER_JOB": task, "DEPLOYER_GID": str(gid), "DEPLOYER_NID": str(nid)}
+def _watched(done: Deferred[Ended]) -> Deferred[None]:
+    """A Deferred of our own that fires with another's, which somebody else awaits."""
+    watcher: Deferred[None] = Deferred()
 
+    def told(ended: Ended) -> Ended:
+        watcher.callback(None)
+        return ended
 
-def own_environment() -> Mapping[str, str]:
-    """The agent's own environment."""
-    return os.environ
-
-
-def _runs(running: _Running) -> bool:
-    return running.child is not None and running.child.running
-
-
-def _cancel(timer: Any) -> None:
-    if timer is not None and timer.active():
-        timer.cancel()
-
-
-def _bounded(data: str) -> str:
-    """At most 1 MiB of UTF-8."""
-    raw = data.encode("utf-8", "replace")
-    return data if len(raw) <= MAX_RESULT_BYTES else raw[:MAX_RESULT_BYTES].decode("utf-8", "ignore")
+    done.addCallback(told)
+    return watcher

@@ -1,135 +1,178 @@
-"""Output into messages by level (seed 001, DESIGN 4). Pure: bytes in whatever chunks, the same messages out.
+"""What a process prints becomes messages with levels (DESIGN 4). Pure: bytes in, `(level, text)` out.
 
-`N::text` has level N; `N:::` opens a block that a line of exactly `:::` ends; anything else has the stream's level.
-A number that is no level is text. A line over 64 kB comes in parts of its level, a block over 1 MB in parts of its own.
+A line `N::text` has level N. `N:::` opens a block that a line of exactly `:::` ends; text after the opening is its
+first line, blank lines are kept. Any other line has the level of its stream. The same bytes give the same messages
+however they are cut into chunks. A line is cut at 64 kB, a block at 1 MB, never inside a character; cut pieces keep
+their level.
 """
 
-import re
+from collections.abc import Mapping
 from typing import Final
 
 from deployer.protocol.levels import VALID
 from deployer.protocol.messages import MAX_BLOCK_BYTES, MAX_LINE_BYTES
 
-Output = tuple[int, str]
-"""Level and text."""
+Output = list[tuple[int, str]]
 
-_MARK: Final = re.compile(rb"(\d{1,2})(:::?)", re.DOTALL)
+_LEVELS: Final[Mapping[bytes, int]] = {str(level).encode(): level for level in VALID}
 _DIGITS: Final = frozenset(b"0123456789")
-_END: Final = b":::"
-_CONTINUATION: Final = 0x80
+_BLOCK_END: Final = b":::"
+_MAX_LEVEL_BYTES: Final = 2
+_MAX_TAIL: Final = 3  # bytes of an unfinished UTF-8 character
 
 
 class OutputParser:
-    """One stream of one process."""
+    """Parses one stream of one process; `level` is that of lines without one (1 for stdout, 2 for stderr)."""
 
     def __init__(self, level: int) -> None:
-        self._default = level
-        self._rest = b""
-        self._long: int | None = None  # the level of a line whose first part has gone out
-        self._block: list[bytes] | None = None
-        self._block_level = level
-        self._block_bytes = 0
+        self._level = level
+        self._rest = b""  # the line that has not ended yet, without what of it was cut off already
+        self._cut: int | None = None  # the level of that line when a part of it was cut off
+        self._block: _Block | None = None
 
-    def feed(self, data: bytes) -> list[Output]:
-        """Take the next bytes; the messages that are complete with them."""
-        out: list[Output] = []
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        level = self._default
+    def feed(self, chunk: bytes) -> Output:
+        """Parse what was read; an unfinished line waits for its end."""
+        lines = (self._rest + chunk).split(b"\n")
+        rest = lines.pop()
+        out: Output = []
+        self._lines(lines, out)
+        self._rest = rest
+        if len(rest) > MAX_LINE_BYTES:
+            self._shorten(out)
+        return out
+
+    def finish(self) -> Output:
+        """Return what is left at the end of the stream: the last line without newline, the open block."""
+        out: Output = []
+        if self._rest or self._cut is not None:
+            self._line(self._rest, out)
+        if self._block is not None:
+            out.append(self._block.close())
+        self._rest, self._cut, self._block = b"", None, None
+        return out
+
+    def _lines(self, lines: list[bytes], out: Output) -> None:
+        level, digits, append = self._level, _DIGITS, out.append
+        plain = self._block is None and self._cut is None
         for line in lines:
-            if self._block is None and self._long is None and len(line) <= MAX_LINE_BYTES and line[:1] not in _STARTS:
-                out.append((level, line.decode("utf-8", "replace")))
+            if plain and len(line) <= MAX_LINE_BYTES and (not line or line[0] not in digits):
+                append((level, line.decode("utf-8", "replace")))
             else:
                 self._line(line, out)
-        if len(self._rest) > MAX_LINE_BYTES:
-            self._rest = self._part(self._rest, out)
-        return out
+                plain = self._block is None and self._cut is None
 
-    def close(self) -> list[Output]:
-        """The stream has ended: what was not terminated goes out too."""
-        out: list[Output] = []
-        if self._rest:
-            self._line(self._rest, out)
-            self._rest = b""
-        self._flush(out)
-        return out
-
-    def _line(self, line: bytes, out: list[Output]) -> None:
-        if len(line) > MAX_LINE_BYTES:
-            line = self._part(line, out)
-        if self._long is not None:
-            out.append((self._long, _text(line)))
-            self._long = None
-        elif self._block is not None:
-            self._in_block(line, out)
+    def _line(self, line: bytes, out: Output) -> None:
+        """Take a whole line, or the end of one whose beginning was cut off."""
+        if self._block is not None:
+            self._block_line(self._block, line, out)
+        elif self._cut is not None:
+            level, self._cut = self._cut, None
+            if line:
+                _pieces(level, line, out)
         else:
-            self._marked(line, out)
+            self._fresh(line, out)
 
-    def _marked(self, line: bytes, out: list[Output]) -> None:
-        level, opens, text = self._split(line)
-        if opens:
-            self._block, self._block_level, self._block_bytes = [text] if text else [], level, len(text)
-        else:
-            out.append((level, _text(text)))
-
-    def _split(self, line: bytes) -> tuple[int, bool, bytes]:
-        """Level, whether it opens a block, and the text."""
-        match = _MARK.match(line) if line and line[0] in _DIGITS else None
-        if match is None or (level := int(match[1])) not in VALID:
-            return self._default, False, line
-        return level, match[2] == _END, line[match.end() :]
-
-    def _in_block(self, line: bytes, out: list[Output]) -> None:
-        if line == _END:
-            self._flush(out)
+    def _fresh(self, line: bytes, out: Output) -> None:
+        level, start, opens = _opening(line)
+        if not opens:
+            _pieces(level or self._level, line[start:], out)
             return
-        assert self._block is not None  # noqa: S101 (for the type checker: _line looked)
-        if self._block and self._block_bytes + len(line) > MAX_BLOCK_BYTES:
-            level = self._block_level
-            self._flush(out)
-            self._block, self._block_level, self._block_bytes = [], level, 0
-        self._block.append(line)
-        self._block_bytes += len(line) + 1
+        self._block = _Block(level)
+        if len(line) > start:
+            self._block.add(line[start:], out)
 
-    def _flush(self, out: list[Output]) -> None:
-        if self._block is not None:
-            out.append((self._block_level, _text(b"\n".join(self._block))))
+    def _block_line(self, block: "_Block", line: bytes, out: Output) -> None:
+        if self._cut is not None:
+            self._cut = None
+            block.extend(line, out)
+        elif line == _BLOCK_END:
+            out.append(block.close())
             self._block = None
+        else:
+            block.add(line, out)
 
-    def _part(self, line: bytes, out: list[Output]) -> bytes:
-        """Send full parts of a line that is too long; what is left of it."""
-        if self._block is not None:
-            return self._block_part(line, out)
-        if self._long is None:
-            level, opens, text = self._split(line)
-            if opens:
-                self._marked(line[: len(line) - len(text)], out)
-                return self._part(text, out) if len(text) > MAX_LINE_BYTES else text
-            self._long, line = level, text
-        while len(line) > MAX_LINE_BYTES:
-            cut = _boundary(line)
-            out.append((self._long, _text(line[:cut])))
-            line = line[cut:]
-        return line
+    def _shorten(self, out: Output) -> None:
+        """Give out what is certain of a line that is too long to wait for."""
+        if self._cut is None and self._block is None:
+            self._begin_long(out)
+        block = self._block
+        if block is not None:
+            (block.extend if self._cut is not None else block.add)(self._rest, out)
+            self._cut, self._rest = block.level, b""
+        elif self._cut is not None:
+            self._rest = _whole_pieces(self._cut, self._rest, out)
 
-    def _block_part(self, line: bytes, out: list[Output]) -> bytes:
-        while len(line) > MAX_LINE_BYTES:
-            cut = _boundary(line)
-            self._in_block(line[:cut], out)
-            line = line[cut:]
-        return line
+    def _begin_long(self, out: Output) -> None:
+        level, start, opens = _opening(self._rest)
+        self._cut, self._rest = level or self._level, self._rest[start:]
+        if opens:
+            self._block = _Block(level)
+            self._block.add(b"", out)
 
 
-_STARTS: Final = frozenset(bytes([digit]) for digit in _DIGITS)
+class _Block:
+    """A multi-line message that is being collected; what is over 1 MB is given out as a message before the end."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._begun = False
+
+    def add(self, line: bytes, out: Output) -> None:
+        """Take a new line."""
+        self.extend(b"\n" + line if self._begun else line, out)
+
+    def extend(self, more: bytes, out: Output) -> None:
+        """Take more of the line before."""
+        self._begun = True
+        self._parts.append(more)
+        self._size += len(more)
+        if self._size > MAX_BLOCK_BYTES:
+            self._flush(out)
+
+    def close(self) -> tuple[int, str]:
+        """Return the message."""
+        return self.level, b"".join(self._parts).decode("utf-8", "replace")
+
+    def _flush(self, out: Output) -> None:
+        text = b"".join(self._parts)
+        while len(text) > MAX_BLOCK_BYTES:
+            end = _boundary(text, MAX_BLOCK_BYTES)
+            out.append((self.level, text[:end].decode("utf-8", "replace")))
+            text = text[end:]
+        self._parts, self._size = [text], len(text)
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace")
+def _opening(line: bytes) -> tuple[int, int, bool]:
+    """Level (0: none), where the text starts, and whether the line opens a block."""
+    colons = line.find(b"::", 1, _MAX_LEVEL_BYTES + 2)
+    level = _LEVELS.get(line[:colons], 0) if colons > 0 else 0
+    if not level:
+        return 0, 0, False
+    opens = line[colons + 2 : colons + 3] == b":"
+    return level, colons + (3 if opens else 2), opens
 
 
-def _boundary(line: bytes) -> int:
-    """Where to cut so that no character is torn."""
-    cut = MAX_LINE_BYTES
-    while cut > MAX_LINE_BYTES - 4 and line[cut] & 0xC0 == _CONTINUATION:
-        cut -= 1
-    return cut
+def _pieces(level: int, text: bytes, out: Output) -> None:
+    if len(text) > MAX_LINE_BYTES:
+        text = _whole_pieces(level, text, out)
+    out.append((level, text.decode("utf-8", "replace")))
+
+
+def _whole_pieces(level: int, text: bytes, out: Output) -> bytes:
+    """Give out pieces of full length; the rest, which is never empty, is returned."""
+    start = 0
+    while len(text) - start > MAX_LINE_BYTES:
+        end = _boundary(text, start + MAX_LINE_BYTES)
+        out.append((level, text[start:end].decode("utf-8", "replace")))
+        start = end
+    return text[start:]
+
+
+def _boundary(text: bytes, end: int) -> int:
+    """The last place up to `end` that is not inside a character, as far as the bytes are UTF-8."""
+    for back in range(_MAX_TAIL + 1):
+        if text[end - back] & 0xC0 != 0x80:  # noqa: PLR2004 (10xxxxxx goes on with a character)
+            return end - back
+    return end

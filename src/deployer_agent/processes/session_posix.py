@@ -1,50 +1,50 @@
-"""Everything that a job started: the processes of its session, found in /proc, and signals to them."""
+"""Everything that a process started and that stayed in its session, found in /proc and ended."""
 
-import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-assert sys.platform != "win32"  # noqa: S101 (tells the type checker to skip this module there)
+assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
-_SESSION_FIELD = 3  # of /proc/<pid>/stat behind the name: state ppid pgrp session
-
-
-def members(session: int) -> list[int]:
-    """The processes of a session, whoever their parent is."""
-    return [
-        int(name)
-        for name in os.listdir("/proc")  # noqa: PTH208 (a Path for each would cost more than the rest)
-        if name.isdigit() and _session(name) == session
-    ]
+_SESSION_FIELD: Final = 3  # of /proc/PID/stat, counted after the name in parentheses
+_STATE_FIELD: Final = 0
 
 
-def terminate(session: int) -> int:
-    """Ask a whole session to end; how many processes it had."""
-    return send(session, signal.SIGTERM)
+class SessionEnder:
+    """Signals whole sessions."""
 
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
 
-def kill(session: int) -> int:
-    """End a whole session; how many processes it had."""
-    return send(session, signal.SIGKILL)
+    def end(self, session: int, *, leader_lives: bool, force: bool) -> int:
+        """Send TERM, or KILL when forced, to all members; returns how many are alive."""
+        members = self.members(session, leader_lives=leader_lives)
+        for pid in members:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+        return len(members)
 
+    def members(self, session: int, *, leader_lives: bool) -> list[int]:
+        """Who is in the session; nobody when its number, after the leader's end, is already another process's."""
+        pids = [pid for pid, its in self._sessions() if its == session]
+        return pids if leader_lives or session not in pids else []
 
-def send(session: int, number: signal.Signals) -> int:
-    """Signal a whole session; how many processes it had."""
-    if session <= 1:
-        raise ValueError(f"{session} is no session of a job")
-    found = members(session)
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-    return len(found)
+    def _sessions(self) -> Iterator[tuple[int, int]]:
+        for name in os.listdir(self._proc):  # noqa: PTH208 (Path.iterdir costs five times as much)
+            if name.isdigit():
+                session = self._session_of(name)
+                if session:
+                    yield int(name), session
 
-
-def _session(pid: str) -> int | None:
-    try:
-        stat = Path("/proc", pid, "stat").read_bytes()
-    except OSError:
-        return None
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return None if fields[0] == b"Z" else int(fields[_SESSION_FIELD])
+    def _session_of(self, pid: str) -> int:
+        """The session of a process; 0 for one that is gone or a zombie."""
+        try:
+            text = (self._proc / pid / "stat").read_bytes()
+        except OSError:
+            return 0
+        fields = text[text.rfind(b")") + 2 :].split(maxsplit=_SESSION_FIELD + 1)
+        return 0 if fields[_STATE_FIELD] in {b"Z", b"X"} else int(fields[_SESSION_FIELD])

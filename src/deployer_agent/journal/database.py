@@ -1,0 +1,95 @@
+"""The file of the journal: opened, checked, never replaced in silence (RELIABILITY 2.4, A10)."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from deployer.kit.files import sync_dir
+from deployer_agent.errors import JournalError
+
+VERSION: Final = 1
+_BUSY_S: Final = 1.0
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE job (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, run INTEGER NOT NULL,
+    stage TEXT NOT NULL, digest TEXT NOT NULL, payload TEXT NOT NULL, data TEXT NOT NULL,
+    created INTEGER NOT NULL, not_after INTEGER NOT NULL,
+    started INTEGER NOT NULL DEFAULT 0, touched INTEGER NOT NULL,
+    result BLOB, sent INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (id, run)
+);
+CREATE INDEX job_unsent ON job (seq) WHERE sent = 0;
+CREATE INDEX job_sent ON job (max(not_after, touched)) WHERE sent = 1;
+"""
+
+
+def create_database(path: Path, instance: str) -> None:
+    """Make the journal of an agent that never had one: whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    with closing(sqlite3.connect(temporary)) as database:
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+        database.execute("INSERT INTO meta VALUES ('instance', ?), ('horizon', '0'), ('messages', '0')", (instance,))
+        database.commit()
+    temporary.replace(path)
+    sync_dir(path.parent)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the journal and hold it alone; JournalError when it cannot be used."""
+    if not path.exists():
+        raise JournalError(f"the journal {path} is missing although this agent has a key; {_ADVICE}")
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as error:
+        raise JournalError(_sentence(path, error)) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")  # a second agent on this directory is refused
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("BEGIN IMMEDIATE")
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    database.execute("COMMIT")
+    if version != VERSION:
+        raise JournalError(_wrong_version(path, version))
+    _check(database, path)
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    outcome = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if outcome != "ok":
+        raise JournalError(f"the journal {path} is damaged ({outcome}); {_ADVICE}")
+
+
+_ADVICE: Final = (
+    "it is not replaced, as tasks could run twice: restore it, or move it away and join the agent with a new key"
+)
+
+
+def _wrong_version(path: Path, version: int) -> str:
+    if version > VERSION:
+        return f"the journal {path} has schema {version}, this agent knows {VERSION}: install a newer agent"
+    return f"the journal {path} has lost its contents; {_ADVICE}"
+
+
+def _sentence(path: Path, error: sqlite3.DatabaseError) -> str:
+    if "locked" in str(error):
+        return f"the journal {path} is in use: another agent runs with this data directory"
+    return f"the journal {path} cannot be used ({error}); {_ADVICE}"

@@ -1,0 +1,85 @@
+"""All posts of the agent: acceptance, messages, results, each on a lane of its own (wire.py 4 to 6)."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from deployer.kit.clock import Clock
+from deployer.protocol.wire import AcceptAnswer, LogAnswer, ResultAnswer
+from deployer_agent.commands.acceptance import Acceptance, AcceptPost
+from deployer_agent.errors import LinkError
+from deployer_agent.link.complaints import Complaints
+from deployer_agent.link.lane import Lane, Traffic
+from deployer_agent.link.requests import Requests
+from deployer_agent.outbox.messages import Batch, MessageOutbox
+from deployer_agent.outbox.results import ResultOutbox, ResultPost
+
+RESULT_POSTS: Final = 8
+
+
+class Outboxes(Struct, frozen=True, eq=False):
+    """Where the posts come from."""
+
+    acceptance: Acceptance
+    messages: MessageOutbox
+    results: ResultOutbox
+
+
+class Link:
+    """Connects the outboxes with the master's routes."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        outboxes: Outboxes,
+        clock: Clock,
+        complaints: Complaints,
+    ) -> None:
+        self._requests = requests
+        self._acceptance = accepts = outboxes.acceptance
+        self._messages = messages = outboxes.messages
+        self._results = results = outboxes.results
+        acceptance_traffic = Traffic("acceptances", accepts.take, self._accept, accepts.give_back)
+        message_traffic = Traffic("messages", messages.take, self._log, _keep)
+        result_traffic = Traffic("results", results.take, self._result, results.give_back, RESULT_POSTS)
+        self._accepts = Lane(acceptance_traffic, clock, complaints)
+        self._logs = Lane(message_traffic, clock, complaints)
+        self._finals = Lane(result_traffic, clock, complaints)
+
+    def open(self) -> None:
+        """Begin to post what there is."""
+        self._acceptance.ready = self._accepts.nudge
+        self._messages.ready = self._logs.nudge
+        self._results.ready = self._finals.nudge
+        for lane in (self._accepts, self._logs, self._finals):
+            lane.open()
+
+    async def close(self) -> None:
+        """Post no more."""
+        for lane in (self._accepts, self._logs, self._finals):
+            await lane.close()
+
+    async def _accept(self, post: AcceptPost) -> None:
+        answer = await self._requests.post("accept", post.body, AcceptAnswer)
+        _require_all(len(answer.verdicts), sum(len(question.ids) for question in post.questions))
+        self._acceptance.answer(post, answer.verdicts)
+
+    async def _log(self, batch: Batch) -> None:
+        answer = await self._requests.post("log", batch.body, LogAnswer)
+        if answer.acked < batch.seq:
+            raise LinkError(f"the master has messages through {answer.acked}, not {batch.seq}")
+        self._messages.acknowledge(answer.acked)
+
+    async def _result(self, post: ResultPost) -> None:
+        answer = await self._requests.post("result", post.body, ResultAnswer)
+        _require_all(len(answer.receipts), len(post.items))
+        self._results.acknowledge(post, answer.receipts)
+
+
+def _require_all(answered: int, asked: int) -> None:
+    if answered != asked:
+        raise LinkError(f"the master answered {answered} of {asked}")
+
+
+def _keep(batch: Batch) -> None:
+    """A batch stays frozen in its outbox until it is acknowledged."""

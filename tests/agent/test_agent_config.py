@@ -1,0 +1,56 @@
+"""Settings of the agent, and the file that documents them."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from deployer_agent.config import AgentSettings, read
+from deployer_agent.errors import StartError
+from deployer_agent.tap import Options
+
+FILE = Path(__file__).resolve().parents[2] / "etc" / "agent.toml"
+EXAMPLES = {"gid", "nid", "join_token_file", "ca_file"}
+
+
+def test_the_file_has_every_setting_with_its_default() -> None:
+    written = tomllib.loads(re.sub(r"(?m)^#(\w+ = )", r"\1", FILE.read_text()))
+    assert set(written) == set(AgentSettings.__struct_fields__)
+    for name, value in written.items():
+        assert name in EXAMPLES or value == getattr(AgentSettings(), name)
+    assert tomllib.loads(FILE.read_text()) == {}
+
+
+def test_options_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("gid = 1\nnid = 1\nmax_tasks = 1\n")
+    settings = read(str(file), {"gid": "3"}, {"DEPLOYER_AGENT_GID": "2", "DEPLOYER_AGENT_NID": "2"})
+    assert (settings.values.gid, settings.values.nid, settings.values.max_tasks) == (3, 2, 1)
+    assert "nid = 2  # environment" in settings.describe()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("nonsense = 1", "nonsense"),
+        ("gid = 0", "gid"),
+        ("gid =", "not TOML"),
+        ('url = "http://10.0.0.1"', "not encrypted"),
+        ('url = "gopher://x"', "must be"),
+        ('url = "http://127.0.0.1.example.com"', "not encrypted"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_sentence(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(content)
+    with pytest.raises(StartError, match=sentence) as caught:
+        read(str(file), {}, {})
+    assert "\n" not in str(caught.value)
+
+
+def test_check_prints_each_value_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Options().parseOptions(["--gid", "4", "--check"])
+    assert ended.value.code == 0
+    assert "gid = 4  # command line" in capsys.readouterr().out

@@ -178,7 +178,7 @@ def test_output_of_a_running_process_survives_a_master_that_is_away(running: Fle
     running.submit("away", "/bin/bash", "-c", script)
     until(lambda: len(running.lines("away")) > 5, what="the first lines")
     running.master.kill_group()
-    until(lambda: "could not be posted" in running.agents[1].text(), what="the agent to notice")
+    until(lambda: "more since the last line" in running.agents[1].text(), what="the agent to notice")
     running.start_master()
     assert running.job("away", 60)["state"] == "OK"
     assert running.lines("away") == [str(n) for n in range(1, 201)]

@@ -62,6 +62,13 @@ class Dispatcher:
             caller.company, document, _fingerprint(new), [NewTask(document.id, new.target, wire)]
         )
         if answer == "OK":
+            self.log.warn(
+                "audit: user {user} submits job {job}: {cmd} on {target}",
+                user=caller.user,
+                job=document.id,
+                cmd=document.cmd,
+                target=document.target,
+            )
             return JobRecord(document, {"QUEUED": 1}, None, None, "", ""), True
         if answer == "DUP":
             return await self._jobs.job(caller.company, document.id), False

@@ -1,5 +1,6 @@
 """Settings from three places into one frozen record: the command line over the environment over a TOML file."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 T = TypeVar("T", bound=Struct)
+_PASSWORD = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
 
 
 class SettingsError(Exception):
@@ -24,7 +26,12 @@ class Settings(Struct, Generic[T], frozen=True):
     def describe(self) -> str:
         """One line for each setting: name, value, source."""
         fields = msgspec.structs.asdict(self.values)
-        return "\n".join(f"{name} = {value!r}  # {self.sources[name]}" for name, value in fields.items())
+        return "\n".join(f"{name} = {_hidden(value)!r}  # {self.sources[name]}" for name, value in fields.items())
+
+
+def _hidden(value: Any) -> Any:
+    """A URL is shown without its password."""
+    return _PASSWORD.sub(r"\1:…@", value) if isinstance(value, str) else value
 
 
 def load(

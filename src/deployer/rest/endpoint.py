@@ -11,6 +11,7 @@ import msgspec
 from klein import Klein
 from msgspec import Struct
 from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -99,6 +100,8 @@ def endpoint(
 class Api:
     """All nouns on one Klein."""
 
+    log = Logger()
+
     def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
@@ -134,6 +137,12 @@ class Api:
             caller = await self._authenticate(request)
             mark_authenticated(request)
             if not caller.may(declaration.needs):
+                self.log.warn(
+                    "audit: user {user} may not {method} {path}",
+                    user=caller.user,
+                    method=declaration.method,
+                    path=declaration.path,
+                )
                 raise ForbiddenError(f"the role {caller.role.value} may not do this")
         query = _query(declaration.query, request)
         if declaration.query is not NoQuery:

@@ -51,6 +51,7 @@ from deployer.telemetry.joblog import JobLogs
 
 KEY_FILE: Final = "master.key"
 LOCK: Final = "master.lock"
+BACKLOG: Final = 1024
 ATTACH_S: Final = 15.0
 
 
@@ -159,7 +160,7 @@ class Master(Service):
         )
         site = build_site(ground)
         for description in self._settings.http:
-            port = await serverFromString(self._reactor, description).listen(site)
+            port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
             self._ports.append(port)
             self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
 
@@ -247,6 +248,13 @@ class TokenMaker(Service):
 
 def _data_dir(settings: MasterSettings) -> Path:
     return private_dir(Path(settings.data_dir).resolve())
+
+
+def with_backlog(description: str) -> str:
+    """An endpoint with room for a burst of connections: Twisted's 50 makes the others wait for a second."""
+    if description.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in description:
+        return f"{description}:backlog={BACKLOG}"
+    return description
 
 
 def _hold(data_dir: Path) -> int:

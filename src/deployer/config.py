@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,6 +13,7 @@ from deployer.errors import StartError
 from deployer.kit.settings import Settings, SettingsError, load
 
 ENVIRONMENT: Final = "DEPLOYER_"
+_COLON: Final = re.compile(r"(?<!\\):")  # one that is not escaped, as in an IPv6 address
 DEFAULT_HTTP: Final = "tcp:8966:interface=127.0.0.1"
 
 
@@ -55,7 +57,8 @@ def _is_private(description: str) -> bool:
     kind, _, rest = description.partition(":")
     if kind in {"ssl", "unix"}:
         return True
-    interface = next((part[10:] for part in rest.split(":") if part.startswith("interface=")), "")
+    parts = _COLON.split(rest)
+    interface = next((part.removeprefix("interface=") for part in parts if part.startswith("interface=")), "")
     try:
         return ipaddress.ip_address(interface.replace("\\", "")).is_loopback
     except ValueError:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ def test_the_last_result_message_is_the_tasks_data(running: Fleet) -> None:
         running, "result", "/bin/sh", "-c", 'echo "20::1"; echo "20:::"; echo "{"; echo "}"; echo ":::"; echo x'
     )
     assert (task["data"], task["level"]) == ("{\n}", 20)
+
+
+def test_a_job_for_an_agent_that_is_away_waits_and_expires_at_its_not_after(running: Fleet) -> None:
+    running.start_agent(2).stop()
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    for job, more in (("late", {"not_after": soon}), ("waits", {})):
+        assert running.ask("POST", "/api/v1/jobs", {"cmd": "ping", "target": "1:2", "id": job, **more})[0] == 202
+    assert running.job("late", 60)["state"] == "ERROR"
+    assert running.task("late")["code"] == "EXPIRED"
+    assert running.job("waits")["state"] == "QUEUED"
+    running.start_agent(2)
+    assert running.job("waits", 60)["state"] == "OK"
 
 
 def test_a_second_master_on_the_same_data_is_refused_in_one_line(running: Fleet, tmp_path: Path) -> None:

@@ -74,6 +74,16 @@ class Dispatcher:
             return await self._jobs.job(caller.company, document.id), False
         raise _refusal(answer)
 
+    async def submit_and_wait(self, caller: Caller, new: NewJob, wait_s: float) -> tuple[JobRecord, bool]:
+        """The same, once the job is final or `wait_s` seconds are over."""
+        job_id = new.id or new_id(self._wall())
+        end = self._hub.clock.seconds() + wait_s
+        with self._hub.waiter((keys.DONE, job_id)) as waiter:
+            record, is_new = await self.submit(caller, msgspec.structs.replace(new, id=job_id))
+            if is_new:  # it cannot be final yet: not worth a look
+                await waiter.wait(wait_s)
+        return await self.job(caller.company, record.document.id, end - self._hub.clock.seconds()), is_new
+
     async def job(self, company: str, job_id: str, wait_s: float = 0.0) -> JobRecord:
         """The job once it is final, or as it stands after `wait_s` seconds."""
         end = self._hub.clock.seconds() + wait_s

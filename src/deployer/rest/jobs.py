@@ -132,9 +132,11 @@ class JobRoutes:
     @endpoint("POST", "/api/v1/jobs", needs=Permission.EXECUTE, returns=JobAnswer, body=JobRequest, query=WaitQuery)
     async def submit(self, caller: Caller, body: JobRequest, query: WaitQuery) -> Answer:
         """Accept a job: 202 when it is new, 200 when this id had the same body before; with `wait`, when final."""
-        record, new = await self._dispatcher.submit(caller, _checked(body))
+        wanted = _checked(body)
         if query.wait:
-            record = await self._dispatcher.job(caller.company, record.document.id, min(query.wait, MAX_WAIT_S))
+            record, new = await self._dispatcher.submit_and_wait(caller, wanted, min(query.wait, MAX_WAIT_S))
+        else:
+            record, new = await self._dispatcher.submit(caller, wanted)
         answer = job_answer(record)
         return Answer(answer, 202 if new else 200, (("location", answer.href),))
 

@@ -1,8 +1,13 @@
 """What has to be done from time to time by some master; each step is safe on several at once."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 from twisted.application.service import MultiService
 
 from deployer.dispatch.jobs import EXPIRED_RESULT
+from deployer.errors import UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.periodic import Periodic
 from deployer.stores.agents import Agents
@@ -31,31 +36,33 @@ class Upkeep(MultiService):
             ("retention", 30.0, self._retention),
             ("memory watch", 5.0, self._watch_memory),
         ):
-            MultiService.addService(self, Periodic(what, period_s, work, clock, now=True))
+            MultiService.addService(self, Periodic(what, period_s, partial(self._unless_away, work), clock, now=True))
 
     def memory(self) -> float:
         """The share of Redis' memory in use, a few seconds old."""
         return self._memory_use
 
+    async def _unless_away(self, work: Callable[[], Awaitable[None]]) -> None:
+        """While Redis is away there is nothing to keep up; the next round comes."""
+        with contextlib.suppress(UnavailableError):
+            await work()
+
     async def _presence(self) -> None:
-        if self._redis.connected:
-            await self._agents.review_presence()
+        await self._agents.review_presence()
 
     async def _expiry(self) -> None:
         for _ in range(ROUNDS):
-            if not self._redis.connected or not await self._jobs.expire(EXPIRED_RESULT, epoch_ms(self._wall)):
+            if not await self._jobs.expire(EXPIRED_RESULT, epoch_ms(self._wall)):
                 return
 
     async def _retention(self) -> None:
-        if not self._redis.connected:
-            return
         for company in await self._installations.companies():
             await self._retire(company)
             await self._trim(company)
 
     async def _retire(self, company: str) -> None:
         for _ in range(ROUNDS):
-            if not await self._jobs.retire(company, epoch_ms(self._wall)):
+            if not await self._jobs.retire(company):
                 return
 
     async def _trim(self, company: str) -> None:
@@ -64,5 +71,4 @@ class Upkeep(MultiService):
                 return
 
     async def _watch_memory(self) -> None:
-        if self._redis.connected:
-            self._memory_use = await memory_use(self._redis)
+        self._memory_use = await memory_use(self._redis)

@@ -125,9 +125,9 @@ class Jobs:
         looked: int = await self._redis.run(scripts.EXPIRE, [keys.DEADLINES], [result, now_ms])
         return looked
 
-    async def retire(self, company: str, now_ms: int) -> int:
+    async def retire(self, company: str) -> int:
         """Remove up to 100 finished jobs past their retention; how many went."""
-        arguments = [now_ms - retention.FINISHED_MS, retention.FINISHED_PER_COMPANY]
+        arguments = [retention.FINISHED_MS, retention.FINISHED_PER_COMPANY]
         gone: int = await self._redis.run(scripts.RETIRE, [keys.prefix(company)], arguments)
         return gone
 

@@ -1,9 +1,9 @@
 -- RETIRE: finished jobs that are too old or too many go, with their tasks. At most 100 jobs a call.
--- KEYS: company prefix. ARGV: oldest ms that stays, most that stay.
+-- KEYS: company prefix. ARGV: ms that they stay, most that stay. By Redis' clock, which noted their end.
 -- Answers how many went.
 local prefix = KEYS[1]
 local index = prefix .. 'finished'
-local old = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. ARGV[1], 'LIMIT', 0, 100)
+local old = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. int(now_ms() - tonumber(ARGV[1])), 'LIMIT', 0, 100)
 if #old == 0 then
   local surplus = redis.call('ZCARD', index) - tonumber(ARGV[2])
   if surplus > 0 then

@@ -220,7 +220,8 @@ async def test_scripts_work_after_redis_forgot_them(seeded: Seeded) -> None:
 
 
 async def test_a_damaged_entry_in_a_queue_does_not_stop_the_others(seeded: Seeded) -> None:
-    await seeded.redis.call("RPUSH", f"{keys.agent(AGENT)}:queue", "ghost", "\x00\xff")
+    await seeded.redis.call("RPUSH", f"{keys.agent(AGENT)}:queue", "ghost", "\x00\xff", "string")
+    await seeded.redis.call("SET", keys.task(COMPANY, "string", AGENT), "damaged")
     await seeded.redis.call("HSET", keys.task(COMPANY, "half", AGENT), "state", "QUEUED")
     await seeded.redis.call("RPUSH", f"{keys.agent(AGENT)}:queue", "half")
     await seeded.submit("good")

@@ -14,7 +14,7 @@ for i = #expired, 1, -1 do
   local id = expired[i]
   redis.call('ZREM', inflight, id)
   local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-  local known = redis.call('HMGET', task, 'state', 'job')
+  local known = redis.pcall('HMGET', task, 'state', 'job') -- a damaged record must not stop the others
   if known[1] == 'SENT' then
     move(prefix, task, known[2], 'SENT', 'QUEUED')
     redis.call('LPUSH', agent .. (known[2] == '' and ':control' or ':queue'), id)
@@ -33,7 +33,7 @@ local function take(list, most)
       return
     end
     local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-    local known = redis.call('HMGET', task, 'state', 'job', 'wire')
+    local known = redis.pcall('HMGET', task, 'state', 'job', 'wire')
     if known[1] == 'QUEUED' and known[2] and known[3] then
       redis.call('ZADD', inflight, int(now + tonumber(ARGV[4])), id)
       redis.call('HSET', task, 'sent', int(now))

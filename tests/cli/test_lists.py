@@ -39,6 +39,14 @@ def test_agents_are_listed_between_tabs(master: ScriptedMaster, cli: Cli) -> Non
     assert json.loads(cli("agents", "--json").stdout)["items"][1] == AGENT
 
 
+def test_the_master_may_be_named_before_the_command_or_behind_it(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/agents", page(AGENT))
+    for arguments in (["--url", master.url, "agents"], ["agents", "--url", master.url]):
+        assert cli(*arguments, "-q").stdout == "1:2\n"
+    for arguments in (["--url", "nonsense", "agents"], ["--url", master.url, "agents", "--url", "nonsense"]):
+        assert cli(*arguments).exit_code == 2
+
+
 def test_jobs_are_listed_one_line_each(master: ScriptedMaster, cli: Cli) -> None:
     master.on("GET /api/v1/jobs", page(JOB, {**JOB, "cmd": "ping"}))
     first, second = cli("jobs", "--state", "ok", "--limit", "5").stdout.splitlines()

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from deployer.cli.where import which_master
+
 COMMANDS = {
     "run": ("deployer.cli.run", "Run a command on a host and show its output."),
     "agents": ("deployer.cli.agents", "List the agents."),
@@ -50,6 +52,8 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@which_master
 @click.version_option(package_name="deployer")
-def main() -> None:
+def main(**where: str | None) -> None:
     """Run commands on fleets of hosts through a Deployer master."""
+    del where  # each command reads it from the context, after its own options

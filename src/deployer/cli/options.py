@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from deployer.cli.contexts import find
+from deployer.cli.where import which_master
 from deployer.client.client import Client
 
 
@@ -30,9 +31,6 @@ class Common:
 
 
 _OPTIONS = (
-    click.option("--url", metavar="URL", help="Address of the master (or DEPLOYER_URL, or a context)."),
-    click.option("--token-file", metavar="FILE", help="File with the token (or DEPLOYER_TOKEN_FILE, or a context)."),
-    click.option("--context", metavar="NAME", help="Context of the context file, instead of its current one."),
     click.option("--json", is_flag=True, help="Print one JSON document."),
     click.option("--quiet", "-q", is_flag=True, help="Print only what was asked for: ids in lists, no remarks."),
 )
@@ -45,6 +43,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     def told(
         *, url: str | None, token_file: str | None, context: str | None, json: bool, quiet: bool, **own: Any
     ) -> Any:
-        return command(Common(url, token_file, context, json, quiet), **own)
+        before = click.get_current_context().find_root().params  # the same may stand in front of the command
+        where = (
+            given or before.get(name)
+            for given, name in ((url, "url"), (token_file, "token_file"), (context, "context"))
+        )
+        return command(Common(*where, json, quiet), **own)
 
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), told)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), which_master(told))

@@ -44,10 +44,13 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         *, url: str | None, token_file: str | None, context: str | None, json: bool, quiet: bool, **own: Any
     ) -> Any:
         before = click.get_current_context().find_root().params  # the same may stand in front of the command
-        where = (
-            given or before.get(name)
-            for given, name in ((url, "url"), (token_file, "token_file"), (context, "context"))
+        told_all = Common(
+            url=url or before.get("url"),
+            token_file=token_file or before.get("token_file"),
+            context=context or before.get("context"),
+            json=json,
+            quiet=quiet,
         )
-        return command(Common(*where, json, quiet), **own)
+        return command(told_all, **own)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), which_master(told))

@@ -1,18 +1,14 @@
 """Agents: who they are and when they were last heard."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso_or_none
 from deployer.rest.endpoint import endpoint
+from deployer.rest.paging import PageQuery
 from deployer.stores.agents import AgentRecord, Agents
-
-Limit = Annotated[int, Meta(ge=1, le=1000)]
-Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,400}\Z")]
 
 
 class AgentAnswer(Struct, frozen=True, kw_only=True):
@@ -37,21 +33,14 @@ class AgentPage(Struct, frozen=True):
     next: str | None
 
 
-class AgentsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many, and from where."""
-
-    limit: Limit = 100
-    cursor: Cursor | None = None
-
-
 class AgentRoutes:
     """`/api/v1/agents`."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
 
-    @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=AgentsQuery)
-    async def list_all(self, caller: Caller, query: AgentsQuery) -> AgentPage:
+    @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=PageQuery)
+    async def list_all(self, caller: Caller, query: PageQuery) -> AgentPage:
         """The company's agents by number."""
         after = None if query.cursor is None else _place(query.cursor)
         found = await self._agents.agents(caller.company, after, query.limit + 1)

@@ -8,9 +8,9 @@ from msgspec import Struct
 from deployer.errors import MalformedError
 from deployer.model.access import Caller, Permission
 from deployer.protocol.times import iso
-from deployer.rest.agents import Cursor, Limit
 from deployer.rest.endpoint import Reader, Stream, endpoint
 from deployer.rest.jobs import job_answer, known_id
+from deployer.rest.paging import PageQuery
 from deployer.stores.jobs import Jobs
 from deployer.telemetry.joblog import START, Batch, JobLogs, Line, Position
 
@@ -37,13 +37,6 @@ class LogPage(Struct, frozen=True):
     next: str | None
 
 
-class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many, and from where."""
-
-    limit: Limit = 100
-    cursor: Cursor | None = None
-
-
 class _Labels(Struct, frozen=True):
     """What all messages of a job share."""
 
@@ -58,8 +51,8 @@ class JobLogRoutes:
         self._jobs = jobs
         self._logs = logs
 
-    @endpoint("GET", "/api/v1/jobs/<job>/log", needs=Permission.READ, returns=LogPage, query=LogQuery, streams=True)
-    async def show(self, caller: Caller, job: str, query: LogQuery, reader: Reader) -> LogPage | Stream:
+    @endpoint("GET", "/api/v1/jobs/<job>/log", needs=Permission.READ, returns=LogPage, query=PageQuery, streams=True)
+    async def show(self, caller: Caller, job: str, query: PageQuery, reader: Reader) -> LogPage | Stream:
         """A page, or, asked for as text/event-stream, all from the given place on until the job has ended."""
         record = await self._jobs.job(caller.company, known_id(job))
         labels = msgspec.json.decode(bytes(record.document.args), type=_Labels)

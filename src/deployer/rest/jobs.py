@@ -14,8 +14,9 @@ from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES
 from deployer.protocol.ids import AgentId, JobId
 from deployer.protocol.states import TASK_STATES
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.agents import Cursor, Limit, agent_href
+from deployer.rest.agents import agent_href
 from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.stores.jobs import JobRecord, TaskRecord
 
 MAX_WAIT_S = 60.0
@@ -106,13 +107,6 @@ class WaitQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """How long to wait for the job's end, in seconds; more than 60 counts as 60."""
 
     wait: Annotated[float, Meta(ge=0)] = 0.0
-
-
-class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many, and from where."""
-
-    limit: Limit = 100
-    cursor: Cursor | None = None
 
 
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,28 +8,59 @@ from twisted.internet.protocol import ProcessProtocol
 
 from deployer_agent.processes.output import Output
 
-EndedBy = Literal["", "MAX_TIME", "KILLED", "AGENT_STOPPED"]
+EndedBy = Literal["", "MAX_TIME", "KILLED", "AGENT_STOPPED", "LIMIT"]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One start of one program. `arguments` without the program's own name; `max_time` 0: no limit."""
+    """One start of one program. `arguments` without the program's own name; `max_time` 0: no limit.
+
+    `run` counts the starts of a task from 1. `user` and `group` None: the agent's own, or what its policy says.
+    `limits` are named as prlimit(1) names them, `pids` and `memory` are those of everything the task started.
+    Bytes and seconds throughout.
+    """
 
     task: str
+    run: int = 1
     executable: str
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = {}
     directory: str | None = None
     data: str = ""
+    user: str | None = None
+    group: str | None = None
+    umask: int = 0o077
+    limits: Mapping[str, int] = {}
     max_time: float = 0
     grace: float = 5.0
+    stop_signal: int = 15
+    max_memory: int = 0
+    watchdog: float = 0
+
+
+class Footprint(Struct, frozen=True, kw_only=True):
+    """By what everything that a process started is found, by this agent or, from the journal, by its next run.
+
+    `start`: of the process, in clock ticks since the boot `boot`. `marker`: the value of DEPLOYER_RUN in its
+    environment, different for each start. `cgroup`: the group's name below the agent's own, None without one.
+    """
+
+    pid: int
+    start: int
+    boot: str
+    marker: str
+    cgroup: str | None = None
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """How a process ended. `signal` is a name as `SIGKILL`; `by` tells what we did to it, empty when nothing."""
+    """How a process ended. `signal` is a name as `SIGKILL`; `by` tells what we did to it, empty when nothing.
+
+    `why` is a sentence where `by` alone does not say it.
+    """
 
     exit_status: int | None
     signal: str | None
     by: EndedBy
+    why: str | None = None
     level: int
     data: str
     starttime: int
@@ -40,8 +71,8 @@ class Running(Protocol):
     """A process that a launcher started."""
 
     @property
-    def session(self) -> int:
-        """The number by which `Ender` finds everything that the process started."""
+    def footprint(self) -> Footprint:
+        """By what `Ender` finds everything that the process started."""
 
     def hold(self, *, held: bool) -> None:
         """Stop, or go on, reading what it prints."""
@@ -61,10 +92,19 @@ Emit = Callable[[Output], None]
 
 
 class Ender(Protocol):
-    """Sends signals to everything that belongs to a process."""
+    """Finds and signals everything that belongs to a process, wherever it went."""
 
-    def end(self, session: int, *, leader_lives: bool, force: bool) -> int:
-        """Ask (TERM) or make (KILL) all of a session end; returns how many there are."""
+    def signal(self, footprint: Footprint, number: int) -> int:
+        """Send a signal to all that are left (those that run, not zombies); returns how many there are."""
 
-    def members(self, session: int, *, leader_lives: bool) -> list[int]:
-        """Who is left of a session."""
+    def members(self, footprint: Footprint) -> list[int]:
+        """Who is left."""
+
+    def memory(self, footprint: Footprint) -> int:
+        """Resident bytes of all that are left."""
+
+    def over_memory(self, footprint: Footprint) -> bool:
+        """Whether the kernel ended one of them because the group was over its memory limit."""
+
+    def forget(self, footprint: Footprint) -> None:
+        """Nobody is left, or what is left may stay: let go of what was kept for it, such as an empty cgroup."""

@@ -32,6 +32,7 @@ from deployer.rest.authentication import Authenticator
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.joblog import JobLogRoutes
+from deployer.rest.jobrequests import JobRequests
 from deployer.rest.jobs import JobRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.site import Root
@@ -207,13 +208,15 @@ def _root(ground: Ground) -> Root:
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
-    longpoll = LongPoll(sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish), refuse)
+    longpoll = LongPoll(
+        sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish, commands.record_runs), refuse
+    )
 
     api = Api(
         [
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
-            JobRoutes(dispatcher),
+            JobRoutes(dispatcher, JobRequests(dispatcher, agents)),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
         ],
         Authenticator(tokens, clock).caller,

@@ -3,14 +3,14 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.web.client import Agent as WebAgent
@@ -18,13 +18,22 @@ from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
 from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
+from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
 from deployer_agent.commands.acceptance import Acceptance
-from deployer_agent.commands.execute import Execute, Surroundings
-from deployer_agent.commands.kill import Kill
+from deployer_agent.commands.execute import Execute, Runner
+from deployer_agent.commands.extension import handler as extension
+from deployer_agent.commands.kill import Kill, Killall, restart
+from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.ping import ping
-from deployer_agent.commands.registry import Handler, Table, frozen
+from deployer_agent.commands.recovery import Parts, Recovery
+from deployer_agent.commands.registry import Handler, Table, frozen, of
+from deployer_agent.commands.roster import Exits, Roster
+from deployer_agent.commands.runs import Footprints, Runs
+from deployer_agent.commands.startup import Startup
+from deployer_agent.commands.supervise import Supervisor
+from deployer_agent.commands.supervise import Ways as SupervisorWays
 from deployer_agent.commands.tasks import Tasks, Ways
 from deployer_agent.commands.verify import Verifier
 from deployer_agent.config import AgentSettings
@@ -41,12 +50,14 @@ from deployer_agent.link.session import Proof, Session
 from deployer_agent.outbox.messages import MessageOutbox
 from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.outbox.results import ResultOutbox
-from deployer_agent.processes.manager import Manager
+from deployer_agent.processes.manager import Manager, Notes
+from deployer_agent.processes.plan import Footprint
 
 JOURNAL_FILE: Final = "journal.db"
 CONNECT_S: Final = 10.0
 FORGET_S: Final = 3600.0
 LOOK_S: Final = 0.05
+RESTART_S: Final = 1.0
 
 
 class Agent(Service):
@@ -62,6 +73,7 @@ class Agent(Service):
         self._starting: Deferred[None] | None = None
         self._journal: Journal | None = None
         self._working: Working | None = None
+        self._notifier = Notifier(os.environ, reactor)
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = 16
         self._pool.cachedConnectionTimeout = 30
@@ -102,12 +114,13 @@ class Agent(Service):
         key = ensure_key(data_dir)
         identity = await self._identity(data_dir, key)
         http = self._http(identity.ca)
-        proof = Proof(key, identity.agent, journal.instance, own_version())
+        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions))
         requests = Requests(http, Session(http, proof, self._reactor), identity.agent)
         self._working = Working(
             self._settings, self._reactor, self._wall, journal=journal, identity=identity, requests=requests
         )
         await self._working.start()
+        self._notifier.ready()
         self.log.info("agent {agent} asks {url} for work", agent=str(identity.agent), url=self._settings.url)
 
     async def _identity(self, data_dir: Path, key: Ed25519PrivateKey) -> Identity:
@@ -129,6 +142,7 @@ class Agent(Service):
         return Http(agent, self._reactor, self._settings.url, own_version())
 
     async def _stop(self) -> None:
+        self._notifier.stopping()
         if self._starting is not None and self._working is None:
             self._starting.cancel()
         if self._working is not None:
@@ -136,6 +150,7 @@ class Agent(Service):
         if self._journal is not None:
             self._journal.close()
         await self._pool.closeCachedConnections()
+        self._notifier.stopped()
 
 
 class Working:
@@ -152,22 +167,34 @@ class Working:
         requests: Requests,
     ) -> None:
         self._reactor = reactor
-        launcher, ender, environment = platform(reactor, settings)
-        self.manager = Manager(launcher, ender, reactor, wall)
+        self._settings = settings
+        launch, ender, trace = platform(reactor, settings)
+        footprints = Footprints(journal, reactor)
+        self.manager = Manager(launch, ender, reactor, wall, Notes(footprints.begun, footprints.over))
         numbers = Numbers(journal.messages, journal.reserve_messages)
         self.messages = MessageOutbox(reactor, wall, numbers, settings.hold_bytes, self._hold)
-        self.results = ResultOutbox(journal.sent)
+        self.results = ResultOutbox(journal.sent, journal.runs_sent)
         self.acceptance = Acceptance()
-        ways = Ways(
-            verifier=Verifier(identity.keys(), identity.agent, identity.company),
-            journal=journal,
-            ask=self.acceptance.ask,
-            settle=self.messages.settle,
-            post=self.results.add,
-            end_process=self.manager.kill,
+        self.roster = Roster(
+            journal, Exits(self.messages.settle, self.results.add, self._end_process), reactor, settings.max_jobs
         )
-        self.tasks = Tasks(ways, reactor, wall, settings.max_tasks)
-        self.tasks.know(self._table(journal, Surroundings(environment, places(settings.data_dir))))
+        verifier = Verifier(identity.keys(), identity.agent, identity.company)
+        ways = Ways(verifier=verifier, journal=journal, ask=self.acceptance.ask)
+        self.tasks = Tasks(ways, self.roster, reactor, wall, settings.max_tasks)
+        runs = Runs(journal, reactor, self.results.add_run)
+        supervisor = Supervisor(
+            SupervisorWays(self.manager.run, runs.begin, runs.record, self.roster.rest, self.roster.resume),
+            reactor,
+            wall,
+        )
+        runner = Runner(supervisor, self.messages.add, places(settings.data_dir))
+        table = self._table(journal, runner)
+        self.tasks.know(table)
+        self.startup = Startup(settings.startup, identity.agent, runner, reactor)
+        orphans = Orphans(footprints, trace, self.manager.clear)
+        parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
+        self.orphans = orphans
+        self.recovery = Recovery(parts, table, reactor)
         self.complaints = Complaints(reactor)
         self.link = Link(requests, Outboxes(self.acceptance, self.messages, self.results), reactor, self.complaints)
         self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
@@ -177,16 +204,20 @@ class Working:
         """Go on where the agent was when it ended, then ask for more."""
         self._forget.startService()
         self.link.open()
-        await self.tasks.recover()
+        await self.recovery.run()
+        self.startup.start(self.orphans.all_gone)
         self.poll.start()
 
     async def stop(self, within_s: float) -> None:
         """End in order: take nothing more, end what runs, keep and post what came of it."""
         self._forget.stopService()
         await self.poll.stop()
+        await self._drain(self._reactor.seconds() + self._settings.drain_s)
         await self.tasks.stop()
-        await self.manager.stop()
-        await self.tasks.settled()
+        await self.recovery.stop()
+        await self.roster.close()
+        await DeferredList([Deferred.fromCoroutine(self.startup.stop()), Deferred.fromCoroutine(self.manager.stop())])
+        await self.roster.settled()
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
@@ -195,36 +226,57 @@ class Working:
         while (self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:
             await sleep(self._reactor, LOOK_S)
 
+    async def _drain(self, deadline: float) -> None:
+        """Let what runs end by itself."""
+        while self.roster.busy and self._reactor.seconds() < deadline:
+            await sleep(self._reactor, LOOK_S)
+
+    def _end_process(self, task: str, number: int | None) -> bool:
+        return self.manager.end(task, "KILLED", number)
+
     def _hold(self, held: bool) -> None:  # noqa: FBT001 (a callable of one value)
         self.manager.hold(held=held)
 
-    def _table(self, journal: Journal, surroundings: Surroundings) -> Table:
+    def _table(self, journal: Journal, runner: Runner) -> Table:
+        kill = Kill(self.roster.end, self.manager.signal, journal.knows)
+        extensions = {name: extension(its, runner) for name, its in self._settings.extensions.items()}
         return frozen(
             {
-                "execute": Handler(ExecuteArgs, Execute(self.manager.run, self.messages.add, surroundings)),
-                "ping": Handler(NoArgs, ping, harmless=True),
-                "kill": Handler(KillArgs, Kill(self.tasks.end, journal.knows), control=True),
+                **extensions,
+                "execute": Handler(of(ExecuteArgs), Execute(runner, lambda: None)),
+                "ping": Handler(of(NoArgs), ping, harmless=True),
+                "kill": Handler(of(KillArgs), kill, control=True),
+                "killall": Handler(of(NoArgs), Killall(self.manager.end_all), control=True),
+                "restart": Handler(of(NoArgs), restart, control=True, then=self._restart),
             }
         )
+
+    def _restart(self) -> None:
+        """End the agent soon: the result of the command that asked for it is on its way by then."""
+        self._reactor.callLater(RESTART_S, self._reactor.stop)
 
 
 async def _forget(journal: Journal) -> None:
     await journal.forget()
 
 
-def platform(reactor: Any, settings: AgentSettings) -> tuple[Any, Any, Mapping[str, str]]:
-    """How this kind of system starts and ends processes, and the environment of the agent's user."""
+def platform(reactor: Any, settings: AgentSettings) -> tuple[Any, Any, Any]:
+    """How this kind of system starts and ends processes, and finds them again."""
     if sys.platform == "win32":
         from deployer_agent.processes.launch_any import PlainLauncher  # noqa: PLC0415 (not everywhere)
 
         plain = PlainLauncher(reactor)
-        return plain.launch, plain, os.environ
+        return plain.launch, plain, _no_trace
     else:  # noqa: RET505 (a branch of its own, so that each platform's checker sees only one)
         from deployer_agent.processes import launch_posix, session_posix  # noqa: PLC0415 (not everywhere)
 
         launch_posix.seal_descriptors()
         launcher = launch_posix.PosixLauncher(reactor, allow_root=settings.allow_root)
-        return launcher.launch, session_posix.SessionEnder(), launch_posix.user_environment(os.environ)
+        return launcher.launch, session_posix.SessionEnder(), _no_trace
+
+
+def _no_trace(task: str, number: int) -> Footprint:
+    return Footprint(pid=-1, start=0, boot="", marker=f"x:{task}:{number}")
 
 
 def places(data_dir: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,7 +11,11 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from deployer.kit.settings import Settings, SettingsError, load
-from deployer.protocol.ids import GridId, NodeId
+from deployer.protocol.commands import ARGUMENTS
+from deployer.protocol.extensions import ExtensionName
+from deployer.protocol.ids import GridId, Name, NodeId
+from deployer_agent.commands.extension import ExtensionSettings
+from deployer_agent.commands.startup import StartupSettings, in_order
 from deployer_agent.errors import StartError
 
 ENVIRONMENT: Final = "DEPLOYER_AGENT_"
@@ -30,6 +35,11 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_root: bool = False
     max_tasks: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
+    policy_file: str | None = None
+    startup: dict[Name, StartupSettings] = {}
+    extensions: dict[ExtensionName, ExtensionSettings] = {}
+    max_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     stop_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
 
 
@@ -41,7 +51,21 @@ def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str,
     except SettingsError as error:
         raise StartError(str(error)) from None
     _check_url(settings.values)
+    _check_own(settings.values)
     return settings
+
+
+def _check_own(settings: AgentSettings) -> None:
+    """Processes and commands of the agent's own."""
+    in_order(settings.startup)
+    for name, its in settings.startup.items():
+        try:
+            re.compile(its.ready_match or "")
+        except re.error as error:
+            raise StartError(f"[startup.{name}] ready_match is no regular expression: {error}") from None
+    taken = sorted(set(settings.extensions) & set(ARGUMENTS))
+    if taken:
+        raise StartError(f"[extensions.{taken[0]}]: this is the name of a command that every agent has")
 
 
 def _check_url(settings: AgentSettings) -> None:

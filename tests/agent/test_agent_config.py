@@ -11,15 +11,28 @@ from deployer_agent.errors import StartError
 from deployer_agent.tap import Options
 
 FILE = Path(__file__).resolve().parents[2] / "etc" / "agent.toml"
-EXAMPLES = {"gid", "nid", "join_token_file", "ca_file"}
+EXAMPLES = {"gid", "nid", "join_token_file", "ca_file", "policy_file"}
+TABLES = {"startup", "extensions"}
 
 
 def test_the_file_has_every_setting_with_its_default() -> None:
-    written = tomllib.loads(re.sub(r"(?m)^#(\w+ = )", r"\1", FILE.read_text()))
-    assert set(written) == set(AgentSettings.__struct_fields__)
+    settings = FILE.read_text().partition("#[startup")[0]
+    written = tomllib.loads(re.sub(r"(?m)^#(\w+ = )", r"\1", settings))
+    assert set(written) == set(AgentSettings.__struct_fields__) - TABLES
     for name, value in written.items():
         assert name in EXAMPLES or value == getattr(AgentSettings(), name)
     assert tomllib.loads(FILE.read_text()) == {}
+
+
+def test_the_examples_of_own_processes_and_commands_are_accepted(tmp_path: Path) -> None:
+    text = FILE.read_text()
+    file = tmp_path / "f.toml"
+    file.write_text(re.sub(r"(?m)^#(?=\[|\w+ = )", "", text[text.index("#[startup") :]))
+    settings = read(str(file), {}, {}).values
+    assert set(settings.startup) == {"redis", "web"}
+    assert settings.startup["redis"].max_time == -1
+    assert settings.startup["web"].depends_on == ["redis"]
+    assert set(settings.extensions) == {"disk-check"}
 
 
 def test_options_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
@@ -34,6 +47,14 @@ def test_options_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("nonsense = 1", "nonsense"),
+        ('[startup.a]\ncmd = "x"\ndepends_on = ["b"]', "'b', which is not there"),
+        ('[startup.a]\ncmd = "x"\ndepends_on = ["b"]\n[startup.b]\ncmd = "x"\ndepends_on = ["a"]', "circle"),
+        ('[startup.a]\ncmd = "x"\nready_match = "("', "no regular expression"),
+        ('[startup.a]\ncmd = "x"\nready_prot = 1', "ready_prot"),
+        ("[startup.a]\nargs = []", "cmd"),
+        ('[extensions.execute]\ncmd = "x"', "every agent has"),
+        ('[extensions."a b"]\ncmd = "x"', "extensions"),
+        ("max_jobs = 0", "max_jobs"),
         ("gid = 0", "gid"),
         ("gid =", "not TOML"),
         ('url = "http://10.0.0.1"', "not encrypted"),

@@ -183,7 +183,7 @@ async def test_a_kill_ends_a_running_task_and_tells_of_unknown_ones(house: House
     house.start()
     master.send(master.command("execute", sh("echo up; sleep 100"), id="x"))
     await master.until(lambda: master.texts("x"), "the first line")
-    master.send(master.command("kill", {"task": "x"}, id="x:kill"), master.command("kill", {"task": "y"}, id="y:kill"))
+    master.send(master.command("kill", {"id": "x"}, id="x:kill"), master.command("kill", {"id": "y"}, id="y:kill"))
     await master.until(lambda: master.has("x", "x:kill", "y:kill"), "the results")
     assert (master.result("x").state, master.result("x").code) == ("KILLED", "KILLED")
     assert master.result("x:kill").state == "OK"
@@ -195,7 +195,7 @@ async def test_a_kill_overtakes_a_task_that_waits_for_its_acceptance(house: Hous
     house.start()
     master.trouble["accept"] = [lose]
     master.send(
-        master.command("kill", {"task": "x"}, id="x:kill"),
+        master.command("kill", {"id": "x"}, id="x:kill"),
         master.command("execute", sh(f"echo run > {house.path}/o"), id="x"),
     )
     await master.until(lambda: master.has("x", "x:kill"), "the results")

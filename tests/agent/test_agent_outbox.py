@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from twisted.internet.task import Clock
 
-from deployer.protocol.wire import MAX_POST_BYTES, LogBatch, ResultBatch
+from deployer.protocol.wire import MAX_POST_BYTES, LogBatch, ResultAnswer, ResultBatch
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.outcome import of_process
 from deployer_agent.outbox.messages import BATCH_BYTES, FLUSH_S, Batch, MessageOutbox, Source
@@ -114,7 +114,7 @@ def test_numbers_go_on_after_a_crash_without_one_used_twice() -> None:
 
 def test_results_are_posted_by_the_hundred_and_given_back_in_order() -> None:
     forgotten: list[object] = []
-    box = ResultOutbox(forgotten.extend)
+    box = ResultOutbox(forgotten.extend, forgotten.extend)
     for number in range(150):
         box.add((f"t{number}", 1), b'{"id":"t%d","state":"OK"}' % number)
         box.add((f"t{number}", 1), b"the same again")
@@ -124,10 +124,31 @@ def test_results_are_posted_by_the_hundred_and_given_back_in_order() -> None:
     box.give_back(first)
     again = box.take()
     assert again is not None
-    assert again.items == first.items
-    box.acknowledge(again, ["OK"] * 99 + ["CONFLICT"])
+    assert again.results == first.results
+    box.acknowledge(again, ResultAnswer(["OK"] * 99 + ["CONFLICT"]))
     assert len(forgotten) == 100
     assert len(box) == 50
+
+
+def test_records_of_runs_go_along_and_only_the_last_hundred_of_a_task_are_kept() -> None:
+    results: list[object] = []
+    runs: list[object] = []
+    box = ResultOutbox(results.extend, runs.extend)
+    box.add(("t", 1), b'{"id":"t","state":"OK"}')
+    for number in range(1, 131):
+        box.add_run(("r", number), b'{"id":"r","run":%d,"state":"OK"}' % number)
+    assert len(box) == 101
+    post = box.take()
+    assert post is not None
+    sent = msgspec.json.decode(post.body, type=ResultBatch)
+    assert [result.id for result in sent.results] == ["t"]
+    assert [run.run for run in sent.runs] == list(range(31, 131))
+    box.give_back(post)
+    post = box.take()
+    assert post is not None
+    box.acknowledge(post, ResultAnswer(["OK"], ["OK"] * 99 + ["DUP"]))
+    assert (len(box), results, len(runs)) == (0, [("t", 1)], 100)
+    assert box.take() is None
 
 
 async def test_questions_share_a_post_and_each_gets_its_own_answers() -> None:
@@ -149,6 +170,6 @@ async def test_questions_share_a_post_and_each_gets_its_own_answers() -> None:
 
 def test_a_result_that_is_too_long_is_cut_and_says_so() -> None:
     ended = Ended(exit_status=0, signal=None, by="", level=20, data="\x01" * 10**6, starttime=1, time=1)
-    result = of_process(("t", 1), ended)
+    result = of_process("t", 1, ended)
     assert len(msgspec.json.encode(result)) < 1024 * 1024 + 1000
     assert "cut" in (result.reason or "")

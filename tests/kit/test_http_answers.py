@@ -29,7 +29,7 @@ class Own(Resource):
 class Wrong(Resource):
     isLeaf = True
 
-    def render_GET(self, request: Request) -> str:  # noqa: ARG002 (a resource is given it)
+    def render_GET(self, request: Request) -> str:
         return "not bytes"
 
 

@@ -120,8 +120,9 @@ async def test_a_poll_for_nothing_still_brings_kills(served: Served, agent: Wire
     await served.submit(target="1:7", id="a")
     await agent.poll()
     await agent.post("accept", {"accepted": ["a"]})
-    await served.submit(target="1:7", id="b")
+    await served.submit(target="1:7", id="b", cmd="execute", args={"cmd": "x"})
     await served.ask("DELETE", "/api/v1/jobs/a")
-    assert [c["id"] for c in await agent.poll(0)] == ["a:kill"]
+    await served.submit(target="1:7", id="c")
+    assert [c["id"] for c in await agent.poll(0)] == ["a:kill", "c"]
     for query in ("n=x", "n=-1", "n=10000000"):
         assert (await served.ask("GET", f"/1/7/cmd?{query}", token=agent.session)).status == 400

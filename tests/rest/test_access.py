@@ -114,7 +114,7 @@ async def test_the_open_routes_need_no_token(served: Served) -> None:
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(served: Served, agent: WireAgent) -> None:
-    await served.submit(target="1:7", id="long")
+    await served.submit(target="1:7", id="long", cmd="execute", args={"cmd": "x"})
     leaving = Deferred.fromCoroutine(served.ask("GET", "/api/v1/jobs/long?wait=30"))
     polling = Deferred.fromCoroutine(served.ask("GET", "/1/7/cmd?n=0", token=agent.session))
     await served.until(lambda: len(served.hub) == 2)

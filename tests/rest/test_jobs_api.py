@@ -80,7 +80,9 @@ async def test_the_same_id_with_another_body_is_a_conflict(served: Served, agent
         ({"cmd": "nope"}, "/cmd"),
         ({"cmd": "__class__"}, "/cmd"),
         ({"cmd": "Ping"}, "/cmd"),
-        ({"cmd": "kill"}, "/cmd"),
+        ({"cmd": "kill"}, "/args/id"),
+        ({"cmd": "kill", "data": "x"}, "/data"),
+        ({"cmd": "kill", "args": {"id": "x", "signal": "FOO"}}, "/args/signal"),
         ({"cmd": 5}, "/cmd"),
         ({"target": "1"}, "/target"),
         ({"target": "*"}, "/target"),
@@ -99,9 +101,9 @@ async def test_the_same_id_with_another_body_is_a_conflict(served: Served, agent
         ({"args": []}, "/args"),
         ({"args": {"max_time": 5}}, "/args/max_time"),
         ({"cmd": "execute"}, "/args/cmd"),
-        ({"cmd": "execute", "args": {"cmd": "x", "max_time": -1}}, "/args/max_time"),
-        ({"cmd": "execute", "args": {"cmd": "x", "recurring_period": 5}}, "/args/recurring_period"),
-        ({"cmd": "execute", "args": {"cmd": "x", "loglevels_ac": "*"}}, "/args/loglevels_ac"),
+        ({"cmd": "execute", "args": {"cmd": "x", "max_time": -2}}, "/args/max_time"),
+        ({"cmd": "execute", "args": {"cmd": "x", "recurring_period": -5}}, "/args/recurring_period"),
+        ({"cmd": "execute", "args": {"cmd": "x", "loglevels_ac": "9-1"}}, "/args/loglevels_ac"),
         ({"cmd": "execute", "args": {"cmd": "x", "args": ["ok", 5]}}, "/args/args/1"),
         ({"not_after": "tomorrow"}, "/not_after"),
         ({"not_after": "2100-01-01T00:00:00"}, "/not_after"),
@@ -207,7 +209,7 @@ async def test_deleting_a_job_cancels_what_waits_and_kills_what_runs(served: Ser
     killing = await served.ask("DELETE", "/api/v1/jobs/runs")
     assert (killing.status, killing.json["state"]) == (202, "RUNNING")
     kill = (await agent.poll())[0]
-    assert (kill["id"], kill["cmd"], kill["args"]) == ("runs:kill", "kill", {"task": "runs"})
+    assert (kill["id"], kill["cmd"], kill["args"]) == ("runs:kill", "kill", {"id": "runs"})
     assert (await served.ask("DELETE", "/api/v1/jobs/runs")).status == 202
     await agent.post("accept", {"accepted": ["runs:kill"]})
     results = [{"id": "runs", "state": "KILLED", "code": "KILLED"}, {"id": "runs:kill", "state": "OK"}]

@@ -36,9 +36,13 @@ class Commands:
         """Bind tasks to the instance that has them in its journal."""
         return await self._agents.accept(session, ids)
 
+    async def record_runs(self, session: Session, runs: Sequence[Result]) -> list[Receipt]:
+        """Keep records of finished runs."""
+        return await self._agents.record_runs(session, runs) if runs else []
+
     async def finish(self, session: Session, results: Sequence[Result]) -> list[Receipt]:
         """Keep results; what contradicts an earlier one is told and noted."""
-        receipts = await self._agents.finish(session, results)
+        receipts = await self._agents.finish(session, results) if results else []
         for result, receipt in zip(results, receipts, strict=True):
             if receipt not in {"OK", "DUP"}:
                 self.log.warn(

@@ -11,11 +11,11 @@ from twisted.logger import Logger
 from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFullError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.wake import Hub
-from deployer.model import limits
+from deployer.model import limits, retention
 from deployer.model.access import Caller
 from deployer.model.jobs import job_state
 from deployer.protocol import codes
-from deployer.protocol.commands import KillArgs, SignedCommand, sha256_text
+from deployer.protocol.commands import CONTROL, KillArgs, SignedCommand, sha256_text
 from deployer.protocol.ids import AgentId, new_id
 from deployer.protocol.results import Result
 from deployer.protocol.signing import seal
@@ -59,7 +59,11 @@ class Dispatcher:
         document = self._document(caller, new)
         wire = self._wire(caller.company, document, new)
         answer = await self._jobs.submit(
-            caller.company, document, _fingerprint(new), [NewTask(document.id, new.target, wire)]
+            caller.company,
+            document,
+            _fingerprint(new),
+            [NewTask(document.id, new.target, wire)],
+            control=new.cmd in CONTROL,
         )
         if answer == "OK":
             self.log.warn(
@@ -104,6 +108,19 @@ class Dispatcher:
         """Tasks of a job in the order they were made; NotFoundError without the job."""
         await self._jobs.job(company, job_id)
         return await self._jobs.tasks(company, job_id, start, count)
+
+    async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
+        """One task; NotFoundError without it."""
+        return await self._jobs.task(company, task, agent)
+
+    async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
+        """A task's finished runs, the last hundred, with its final one at the end; NotFoundError without the task."""
+        record = await self._jobs.task(company, task, agent)
+        runs = await self._jobs.runs(company, task, agent)
+        last = record.result
+        if last is not None and last.starttime and last.run not in {run.run for run in runs}:
+            runs.append(last)
+        return runs[-retention.RUNS_PER_TASK :]
 
     async def cancel(self, caller: Caller, job_id: str) -> JobRecord:
         """End what has not started, kill what runs; the job as it then stands."""
@@ -156,7 +173,7 @@ class Dispatcher:
             gid=task.agent.gid,
             nid=task.agent.nid,
             cmd=KILL,
-            args=Raw(_encode(KillArgs(task=task.id))),
+            args=Raw(_encode(KillArgs(id=task.id))),
             data_sha256=sha256_text(""),
             created=created,
             not_after=created + limits.NOT_AFTER_S * 1000,

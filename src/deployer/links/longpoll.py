@@ -33,6 +33,7 @@ class Handlers(Struct, frozen=True):
     accept: Callable[[Session, Sequence[str]], Awaitable[list[Verdict]]]
     log: Callable[[Session, LogBatch], Awaitable[int]]
     finish: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
+    record_runs: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
 
 
 class LongPoll:
@@ -70,11 +71,11 @@ class LongPoll:
 
     async def _result(self, request: Request) -> bytes:
         session = await self._session(request)
-        results = read(ResultBatch, request).results
-        for index, result in enumerate(results):
-            if len(result.data) > MAX_RESULT_BYTES:
-                raise InvalidError(f"/results/{index}/data", f"longer than {MAX_RESULT_BYTES}")
-        return encode(ResultAnswer(await self._handlers.finish(session, results)))
+        batch = read(ResultBatch, request)
+        _require_short("results", batch.results)
+        _require_short("runs", batch.runs)
+        run_receipts = await self._handlers.record_runs(session, batch.runs)
+        return encode(ResultAnswer(await self._handlers.finish(session, batch.results), run_receipts))
 
     async def _session(self, request: Request) -> Session:
         session = await self._sessions.authenticate(_bearer(request))
@@ -83,6 +84,12 @@ class LongPoll:
             raise ForbiddenError("this session is another agent's")
         mark_authenticated(request)
         return session
+
+
+def _require_short(field: str, results: Sequence[Result]) -> None:
+    for index, result in enumerate(results):
+        if len(result.data) > MAX_RESULT_BYTES:
+            raise InvalidError(f"/{field}/{index}/data", f"longer than {MAX_RESULT_BYTES}")
 
 
 def _number(request: Request, name: bytes, most: int) -> int:

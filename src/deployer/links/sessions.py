@@ -82,7 +82,9 @@ class Sessions:
             raise UnauthorizedError("this challenge was used already: ask for another")
         secret = f"dps_{secrets.token_hex(32)}"
         epoch = await self._agents.open_session(
-            Opened(agent, request.instance, _digest(secret), request.version, request.hostname or "")
+            Opened(
+                agent, request.instance, _digest(secret), request.version, request.hostname or "", request.extensions
+            )
         )
         return SessionAnswer(
             session=secret, epoch=epoch, lease_s=limits.LEASE_MS / 1000, valid_s=float(limits.SESSION_S)

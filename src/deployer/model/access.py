@@ -12,6 +12,7 @@ class Permission(Enum):
     PUBLIC = auto()
     READ = auto()
     EXECUTE = auto()
+    SHELL = auto()
 
 
 class Role(Enum):
@@ -26,8 +27,8 @@ class Role(Enum):
 GRANTS: Final = {
     Role.VIEWER: frozenset({Permission.READ}),
     Role.OPERATOR: frozenset({Permission.READ, Permission.EXECUTE}),
-    Role.OWNER: frozenset({Permission.READ, Permission.EXECUTE}),
-    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE}),
+    Role.OWNER: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
+    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
 }
 
 

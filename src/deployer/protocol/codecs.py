@@ -56,6 +56,14 @@ def convert(kind: type[T], value: msgspec.Raw) -> T:
     return decode(kind, bytes(value))
 
 
+def from_builtins(kind: type[T], value: object) -> T:
+    """Make a record of what was decoded before."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from None
+
+
 def check_form(body: bytes) -> None:
     """Refuse duplicate keys, depth over 32, constants like NaN, bad UTF-8, BOM and trailing text."""
     try:

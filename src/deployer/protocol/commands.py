@@ -6,23 +6,32 @@ data as an `Envelope`; nothing between master and agent can make an agent run an
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from deployer.protocol import levels
 from deployer.protocol.ids import GridId, Name, NodeId, TaskId
+from deployer.protocol.signals import SignalName
 
 MAX_DATA_BYTES: Final = 512 * 1024
 MAX_ARGUMENTS: Final = 1000
 TEN_YEARS_S: Final = 10 * 366 * 86400
 DEFAULT_GRACE_S: Final = 5.0
+LONG_RUNNING: Final = -1
+DEFAULT_RESTARTS: Final = 5
 
 _NO_NUL = "^[^\\x00\\ud800-\\udfff]*\\Z"
 Text = Annotated[str, Meta(pattern=_NO_NUL, max_length=131_072)]
 Path = Annotated[str, Meta(pattern=_NO_NUL, min_length=1, max_length=4096)]
 VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
 Seconds = Annotated[int, Meta(ge=0, le=TEN_YEARS_S)]
+Bytes = Annotated[int, Meta(ge=0, le=2**60)]
+User = Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31}|[0-9]{1,10})\Z")]
+Mask = Annotated[str, Meta(pattern=r"^0?[0-7]{3}\Z")]
+LimitName = Literal["as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack", "pids", "memory"]
+"""As prlimit(1) has them; `pids` and `memory` (bytes) are those of everything that a task starts."""
 
 _REFUSED_PREFIXES = ("LD_", "PYTHON")
 _REFUSED_NAMES = frozenset({"BASH_ENV", "ENV", "IFS", "SHELLOPTS", "BASHOPTS"})
@@ -35,23 +44,43 @@ class NoArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name = ""
 
 
-class ExecuteArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Arguments of `execute` (DESIGN 4)."""
+class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a process is run, whatever it is (seed 001, DESIGN 4). Times in seconds, sizes in bytes.
 
-    cmd: Path | None = None
-    args: Annotated[list[Text], Meta(max_length=MAX_ARGUMENTS)] = []
+    `max_time`: -1 long-running (remembered and started again), 0 no limit. `max_restart`: how often a run that fails
+    within 5 minutes is repeated; None: 0, or 5 with `max_time` -1. `recurring_period`: 0 once, else run at each
+    period. `watchdog`: silent for so long is a failure. `umask` is octal. `queue`: one after another of the same name.
+    """
+
     domain: Name = ""
     name: Name = ""
     workingdir: Path | None = None
     working_dir: Path | UnsetType = UNSET
     env: Annotated[dict[VariableName, Text], Meta(max_length=1000)] = {}
-    max_time: Seconds = 0
+    user: User | None = None
+    group: User | None = None
+    umask: Mask | None = None
+    limits: dict[LimitName, Bytes] = {}
+    queue: Name = ""
+    max_time: Annotated[int, Meta(ge=LONG_RUNNING, le=TEN_YEARS_S)] = 0
+    max_restart: Annotated[int, Meta(ge=0, le=1000)] | None = None
+    recurring_period: Seconds = 0
+    stop_signal: SignalName = "TERM"
     grace: Annotated[float, Meta(ge=0, le=3600)] = DEFAULT_GRACE_S
+    max_memory: Bytes = 0
+    watchdog: Seconds = 0
+    loglevels: levels.Expression = "*"
+    loglevels_ac: levels.Expression | None = None
 
     def __post_init__(self) -> None:
         """Refuse what only the values together tell; msgspec makes a ValueError a ValidationError with its path."""
-        if not (self.cmd or self.name):
-            raise ValueError("`cmd` is missing: the path or name of the executable")
+        for name in ("loglevels", "loglevels_ac"):
+            if (expression := getattr(self, name)) is not None:
+                _require_levels(name, expression)
+        if self.long_running and self.recurring_period:
+            raise ValueError(
+                "`max_time` -1 and `recurring_period` exclude each other: it always runs, or at each period"
+            )
         if self.working_dir is not UNSET and self.workingdir is not None:
             raise ValueError("`workingdir` and `working_dir` are the same: give one")
         for name in self.env:
@@ -59,24 +88,77 @@ class ExecuteArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                 raise ValueError(f"`env` may not set {name}: it changes which code other programs load")
 
     @property
-    def executable(self) -> str:
-        """What is run: `cmd`, or `name` as the existing programs have it (PROTOCOLS 2)."""
-        return self.cmd or self.name
-
-    @property
     def directory(self) -> str | None:
         """Where it runs, by either of its two names."""
         return self.workingdir if self.working_dir is UNSET else self.working_dir
 
+    @property
+    def long_running(self) -> bool:
+        """It is started again whenever it ends."""
+        return self.max_time == LONG_RUNNING
 
-ARGUMENTS: Final[Mapping[str, type[Struct]]] = {"execute": ExecuteArgs, "ping": NoArgs}
+    @property
+    def remembered(self) -> bool:
+        """It outlives a restart of the agent: only a kill ends it for good."""
+        return self.long_running or self.recurring_period > 0
+
+    @property
+    def restarts(self) -> int:
+        """How often it is repeated after failing within 5 minutes."""
+        if self.max_restart is None:
+            return DEFAULT_RESTARTS if self.long_running else 0
+        return self.max_restart
+
+
+def _require_levels(name: str, expression: str) -> None:
+    try:
+        levels.parse(expression)
+    except ValueError as error:
+        raise ValueError(f"`{name}`: {error}") from None
+
+
+class ExecuteArgs(RunArgs, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Arguments of `execute`: one program with its arguments, or with `shell` a line of /bin/sh (DESIGN 4)."""
+
+    cmd: Path | None = None
+    args: Annotated[list[Text], Meta(max_length=MAX_ARGUMENTS)] = []
+    shell: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what only the values together tell."""
+        if not (self.cmd or self.name):
+            raise ValueError("`cmd` is missing: the path or name of the executable")
+        RunArgs.__post_init__(self)  # no super(): msgspec makes the class anew
+
+    @property
+    def executable(self) -> str:
+        """What is run: `cmd`, or `name` as the existing programs have it (PROTOCOLS 2)."""
+        return self.cmd or self.name
+
+
+class KillArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Arguments of `kill`. `signal` None: the task's stop signal, its grace, then KILL, as DELETE of the job does.
+
+    TERM, INT, QUIT, ABRT and KILL begin the same with that signal; any other is sent to the process and nothing more.
+    """
+
+    id: TaskId
+    signal: SignalName | None = None
+    domain: Name = ""
+    name: Name = ""
+
+
+ARGUMENTS: Final[Mapping[str, type[Struct]]] = {
+    "execute": ExecuteArgs,
+    "ping": NoArgs,
+    "kill": KillArgs,
+    "killall": NoArgs,
+    "restart": NoArgs,
+}
 """The commands that a client may ask for. Nothing is ever looked up by attribute (J6)."""
 
-
-class KillArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Arguments of the master's own kill of one task."""
-
-    task: TaskId
+CONTROL: Final = frozenset({"kill", "killall", "restart", "ping"})
+"""What is never held up: it reaches an agent that has no room for more, before all that waits."""
 
 
 class SignedCommand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

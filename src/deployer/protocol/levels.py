@@ -1,6 +1,9 @@
-"""Levels of messages (seed 001): what a number before `::` means."""
+"""Levels of messages (seed 001): what a number before `::` means, and expressions that name some of them."""
 
-from typing import Final
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -21,3 +24,27 @@ JOB: Final = 30
 
 VALID: Final = frozenset({*range(1, 12), *range(20, 24), 30})
 RESULTS: Final = frozenset({20, 21, 22, 23, 30})
+
+Expression = Annotated[str, Meta(min_length=1, max_length=200, description="`*`, or levels and ranges: 1,2,5-9")]
+_PART: Final = re.compile(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", re.ASCII)
+_HIGHEST: Final = 30
+
+
+def parse(expression: str) -> frozenset[int]:
+    """The levels that an expression names; ValueError says what of it is none (J8).
+
+    Numbers between the levels that exist name nothing, so that `1-30` is all of them.
+    """
+    if expression == "*":
+        return VALID
+    return frozenset(level for part in expression.split(",") for level in _range(part)) & VALID
+
+
+def _range(part: str) -> range:
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise ValueError(f"{part[:20]!r} is neither `*` alone, nor a level, nor a range as 1-5")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= _HIGHEST:
+        raise ValueError(f"{part!r}: levels go from 1 to {_HIGHEST}, a range from the lower to the higher")
+    return range(first, last + 1)

@@ -4,12 +4,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from deployer.protocol.ids import Name, TaskId
+from deployer.protocol.ids import Name
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_BLOCK_BYTES = 1024 * 1024
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+Owner = Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,128}(:[a-z0-9]{1,10})?)?\Z")]
+"""A task's id, or empty for what the agent says of its own."""
 
 
 class Message(Struct, frozen=True, array_like=True):
@@ -22,9 +26,9 @@ class Message(Struct, frozen=True, array_like=True):
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """Messages of one task, in order. `domain` and `name` decide the stream at the master."""
+    """Messages of one task, in order; an empty `task`: the agent's own. `domain` and `name` decide the stream."""
 
-    task: TaskId
+    task: Owner
     domain: Name = ""
     name: Name = ""
     messages: list[Message]

@@ -11,11 +11,12 @@ MAX_RESULT_BYTES = 1024 * 1024
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The outcome of one run of one task.
+    """The outcome of a task, or of one finished run of a task that goes on.
 
-    `data` is the last result message as printed, of `level` (0 when there was none). `starttime` is epoch ms on the
-    agent's clock (0: never started), `time` how long it took in ms. Without gid, nid, cmd and args of seed 001's
-    result: the first two come from the session, never from the message; the others the master has.
+    `run`: how many times it has been started. `missed`: periods that passed without a run before this one. `data`
+    is the last result message as printed, of `level` (0 when there was none). `starttime` is epoch ms on the agent's
+    clock (0: never started), `time` how long it took in ms. Without gid, nid, cmd and args of seed 001's result: the
+    first two come from the session, never from the message; the others the master has.
     """
 
     id: TaskId
@@ -30,3 +31,4 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str | None = None
     starttime: Annotated[int, Meta(ge=0)] = 0
     time: Annotated[int, Meta(ge=0)] = 0
+    missed: Annotated[int, Meta(ge=0)] = 0

@@ -20,7 +20,8 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
    acknowledged. `seq` counts batches of one `boot` from 1; the master drops what it has already stored.
 6. Results. `POST /{gid}/{nid}/result` with a `ResultBatch`; the `ResultAnswer` says for each id `OK` or `DUP` (kept for
    ever: the agent may forget it), `CONFLICT` (a different final result is known) or `UNKNOWN`. A task's messages are
-   acknowledged before its result is posted.
+   acknowledged before its result is posted. `runs` are finished runs of tasks that go on, each kept once by task and
+   run; their receipts are `run_receipts`.
 
 Errors are problem+json as on the rest of the API. On any failure the agent keeps everything and tries again with
 full-jitter backoff; what came in an answer that is not of this media type is never run.
@@ -32,6 +33,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from deployer.protocol.commands import Envelope
+from deployer.protocol.extensions import ExtensionName
 from deployer.protocol.ids import AgentId, GridId, NodeId, TaskId
 from deployer.protocol.messages import Group
 from deployer.protocol.results import Result
@@ -87,6 +89,7 @@ class SessionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     signature: Base64
     version: Annotated[str, Meta(max_length=64)] = ""
     hostname: Hostname | None = None
+    extensions: Annotated[list[ExtensionName], Meta(max_length=200)] = []
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -141,18 +144,20 @@ class LogAnswer(Struct, frozen=True):
 
 
 class ResultBatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """Outcomes; each is acknowledged by itself."""
+    """Outcomes of tasks, and of runs of tasks that go on; each is acknowledged by itself."""
 
     results: Annotated[list[Result], Meta(max_length=MAX_RESULTS)]
+    runs: Annotated[list[Result], Meta(max_length=MAX_RESULTS)] = []
 
 
 Receipt = Literal["OK", "DUP", "CONFLICT", "UNKNOWN"]
 
 
-class ResultAnswer(Struct, frozen=True):
-    """One receipt for each result, in the order of the request."""
+class ResultAnswer(Struct, frozen=True, omit_defaults=True):
+    """One receipt for each result and each run, in the order of the request."""
 
     receipts: list[Receipt]
+    run_receipts: list[Receipt] = []
 
 
 class Problem(Struct, frozen=True):

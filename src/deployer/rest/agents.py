@@ -24,6 +24,7 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     version: str
     roles: list[str] = []
     labels: dict[str, str] = {}
+    extensions: list[str] = []
 
 
 class AgentPage(Struct, frozen=True):
@@ -83,4 +84,5 @@ def _answer(record: AgentRecord) -> AgentAnswer:
         joined=iso_or_none(record.joined),
         hostname=record.hostname,
         version=record.version,
+        extensions=list(record.extensions),
     )

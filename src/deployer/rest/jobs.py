@@ -1,37 +1,24 @@
 """Jobs: submit, list, look, await, cancel; their tasks."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from deployer.dispatch.jobs import Dispatcher, NewJob
-from deployer.errors import InvalidError, MalformedError, NotFoundError
+from deployer.dispatch.jobs import Dispatcher
+from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.model.jobs import job_state
-from deployer.protocol.codecs import Misfit, convert
-from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES
-from deployer.protocol.ids import AgentId, JobId
+from deployer.protocol.ids import AgentId
+from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
 from deployer.protocol.times import iso, iso_or_none
 from deployer.rest.agents import agent_href
 from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.stores.jobs import JobRecord, TaskRecord
 
 MAX_WAIT_S = 60.0
-
-
-class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client posts. A `target` is `gid:nid` for now."""
-
-    cmd: Annotated[str, Meta(max_length=128)]
-    args: Raw = Raw(b"{}")
-    data: str = ""
-    target: Annotated[str, Meta(max_length=1000)]
-    fanout: Literal["all", "one"] | Annotated[int, Meta(ge=1, le=1_000_000)] = "all"
-    id: JobId | None = None
-    not_after: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class TasksAnswer(Struct, frozen=True):
@@ -73,6 +60,38 @@ class AgentReference(Struct, frozen=True):
     href: str
 
 
+class RunsAnswer(Struct, frozen=True):
+    """How many finished runs a task has that goes on, and where the last hundred of them are."""
+
+    href: str
+    count: int
+
+
+class RunAnswer(Struct, frozen=True, kw_only=True):
+    """One run of a task. `missed`: periods that passed without one before it."""
+
+    run: int
+    state: str
+    code: str | None
+    reason: str | None
+    data: str
+    level: int
+    exit_status: int | None
+    signal: str | None
+    outcome: str | None
+    missed: int
+    time: int
+    starttime: int
+    started: str | None
+
+
+class RunPage(Struct, frozen=True):
+    """The last hundred finished runs, oldest first."""
+
+    items: list[RunAnswer]
+    next: None = None
+
+
 class TaskAnswer(Struct, frozen=True, kw_only=True):
     """A task as clients see it. `starttime` and `time` (ms) are the agent's; 0 and null: it never started."""
 
@@ -93,6 +112,7 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
     accepted: str | None
     finished: str | None
     kill_wanted: str | None
+    runs: RunsAnswer
     log_dropped: int
 
 
@@ -120,13 +140,14 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class JobRoutes:
     """`/api/v1/jobs`."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, requests: JobRequests) -> None:
         self._dispatcher = dispatcher
+        self._requests = requests
 
     @endpoint("POST", "/api/v1/jobs", needs=Permission.EXECUTE, returns=JobAnswer, body=JobRequest, query=WaitQuery)
     async def submit(self, caller: Caller, body: JobRequest, query: WaitQuery) -> Answer:
         """Accept a job: 202 when it is new, 200 when this id had the same body before; with `wait`, when final."""
-        wanted = _checked(body)
+        wanted = await self._requests.check(caller, body)
         if query.wait:
             record, new = await self._dispatcher.submit_and_wait(caller, wanted, min(query.wait, MAX_WAIT_S))
         else:
@@ -161,7 +182,14 @@ class JobRoutes:
         start = _offset(query.cursor)
         found = await self._dispatcher.tasks(caller.company, known_id(job), start, query.limit + 1)
         more = len(found) > query.limit
-        return TaskPage([_task(one) for one in found[: query.limit]], str(start + query.limit) if more else None)
+        page = [_task(job, one) for one in found[: query.limit]]
+        return TaskPage(page, str(start + query.limit) if more else None)
+
+    @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage)
+    async def runs(self, caller: Caller, job: str, task: str) -> RunPage:
+        """Finished runs of a task, the last hundred. `task` is its agent, as `1:1`, or `<task id>@1:1`."""
+        id_, agent = _task_name(known_id(job), task)
+        return RunPage([_run(one) for one in await self._dispatcher.runs(caller.company, id_, agent)])
 
 
 def known_id(job: str) -> str:
@@ -191,33 +219,6 @@ def job_answer(record: JobRecord) -> JobAnswer:
     )
 
 
-def _checked(body: JobRequest) -> NewJob:
-    kind = ARGUMENTS.get(body.cmd)
-    if kind is None:
-        raise InvalidError("/cmd", f"no command is named {body.cmd[:64]!r}", "unknown_command")
-    if len(body.data.encode("utf-8", "surrogatepass")) > MAX_DATA_BYTES:
-        raise InvalidError("/data", f"longer than {MAX_DATA_BYTES} bytes")
-    try:
-        args = convert(kind, body.args)
-    except Misfit as error:
-        raise InvalidError(f"/args{error.pointer}", error.message) from None
-    return NewJob(
-        id=body.id,
-        cmd=body.cmd,
-        args=args,
-        data=body.data,
-        target=_target(body.target),
-        not_after=None if body.not_after is None else int(body.not_after.astimezone(UTC).timestamp() * 1000),
-    )
-
-
-def _target(text: str) -> AgentId:
-    try:
-        return AgentId.parse(text)
-    except ValueError as error:
-        raise InvalidError("/target", str(error)) from None
-
-
 def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
@@ -226,7 +227,38 @@ def _offset(cursor: str | None) -> int:
     return int(cursor)
 
 
-def _task(record: TaskRecord) -> TaskAnswer:
+def _task_name(job: str, text: str) -> tuple[str, AgentId]:
+    """The id and agent of a task in a path."""
+    id_, _, agent = text.rpartition("@")
+    try:
+        return id_ or job, AgentId.parse(agent)
+    except ValueError:
+        raise NotFoundError("this task does not exist") from None
+
+
+def _path(job: str, record: TaskRecord) -> str:
+    return str(record.agent) if record.id == job else f"{record.id}@{record.agent}"
+
+
+def _run(result: Result) -> RunAnswer:
+    return RunAnswer(
+        run=result.run,
+        state=result.state,
+        code=result.code,
+        reason=result.reason,
+        data=result.data,
+        level=result.level,
+        exit_status=result.exit_status,
+        signal=result.signal,
+        outcome=result.outcome,
+        missed=result.missed,
+        time=result.time,
+        starttime=result.starttime,
+        started=iso(result.starttime) if result.starttime else None,
+    )
+
+
+def _task(job: str, record: TaskRecord) -> TaskAnswer:
     result = record.result
     return TaskAnswer(
         id=record.id,
@@ -246,5 +278,6 @@ def _task(record: TaskRecord) -> TaskAnswer:
         accepted=iso_or_none(record.accepted),
         finished=iso_or_none(record.finished),
         kill_wanted=iso_or_none(record.kill_wanted),
+        runs=RunsAnswer(f"/api/v1/jobs/{job}/tasks/{_path(job, record)}/runs", record.runs),
         log_dropped=record.log_dropped,
     )

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from deployer.errors import ConflictError, NotFoundError, OtherInstanceError, StaleSessionError, UnauthorizedError
-from deployer.model import limits
+from deployer.model import limits, retention
 from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
@@ -27,6 +27,7 @@ class AgentRecord(Struct, frozen=True, kw_only=True):
     state: AgentState
     hostname: str
     version: str
+    extensions: Sequence[str]
     last_seen: int | None
     joined: int | None
 
@@ -48,6 +49,7 @@ class Opened(Struct, frozen=True):
     digest: str
     version: str
     hostname: str
+    extensions: Sequence[str] = ()
 
 
 class Entry(Struct, frozen=True):
@@ -104,6 +106,7 @@ class Agents:
                 OVERDUE_MS,
                 opened.version,
                 opened.hostname,
+                _encode(opened.extensions),
             ],
         )
         word = answer[0].decode()
@@ -141,6 +144,20 @@ class Agents:
         answer = await self._redis.run(scripts.RESULT, _keys(session), arguments)
         return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
 
+    async def record_runs(self, session: Session, runs: Sequence[Result]) -> list[Receipt]:
+        """Keep records of finished runs, the last hundred of each task."""
+        arguments: list[object] = [
+            str(session.agent),
+            session.epoch,
+            session.instance,
+            TOUCH_MS,
+            retention.RUNS_PER_TASK,
+        ]
+        for run in runs:
+            arguments += (run.id, run.run, _encode(run))
+        answer = await self._redis.run(scripts.RUN, _keys(session), arguments)
+        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+
     async def log(self, session: Session, boot: str, seq: int, entries: Sequence[Entry]) -> Logged:
         """Store one batch of messages, once."""
         arguments: list[object] = [
@@ -164,6 +181,13 @@ class Agents:
             raise NotFoundError("this agent does not exist")
         return record
 
+    async def extensions(self, company: str, agent: AgentId) -> Sequence[str]:
+        """The commands that an agent's own file defines; none for an agent that the company does not have."""
+        try:
+            return (await self.agent(company, agent)).extensions
+        except NotFoundError:
+            return ()
+
     async def agents(self, company: str, after: AgentId | None, count: int) -> list[AgentRecord]:
         """Agents by number, those after `after` when it is given."""
         start = "-" if after is None else f"({_place(after)}"
@@ -183,7 +207,8 @@ class Agents:
 
 
 _encode = msgspec.json.Encoder().encode
-_FIELDS = ("company", "state", "hostname", "version", "last_seen", "joined")
+_names = msgspec.json.Decoder(list[str]).decode
+_FIELDS = ("company", "state", "hostname", "version", "extensions", "last_seen", "joined")
 _JOIN_REFUSALS = {
     "EXPIRED": "this join token is unknown or has expired: make another",
     "USED": "this join token has been used up: make another",
@@ -206,7 +231,9 @@ def _place(agent: AgentId) -> str:
 
 
 def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
-    company, state, hostname, version, last_seen, joined = (None if raw is None else raw.decode() for raw in fields)
+    company, state, hostname, version, extensions, last_seen, joined = (
+        None if raw is None else raw.decode() for raw in fields
+    )
     if company is None:
         return None
     return AgentRecord(
@@ -215,6 +242,7 @@ def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
         state=state or "offline",  # type: ignore[arg-type]  # one of the states
         hostname=hostname or "",
         version=version or "",
+        extensions=_names(extensions or "[]"),
         last_seen=None if last_seen is None else int(last_seen),
         joined=None if joined is None else int(joined),
     )

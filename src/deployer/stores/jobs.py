@@ -60,6 +60,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     accepted: int | None
     finished: int | None
     kill_wanted: int | None
+    runs: int
     log_dropped: int
 
 
@@ -69,8 +70,13 @@ class Jobs:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def submit(self, company: str, document: JobDocument, sha: str, tasks: Sequence[NewTask]) -> Submitted:
-        """Store a job with its tasks and queue them, all or nothing; durable when this returns OK."""
+    async def submit(
+        self, company: str, document: JobDocument, sha: str, tasks: Sequence[NewTask], *, control: bool = False
+    ) -> Submitted:
+        """Store a job with its tasks and queue them, all or nothing; durable when this returns OK.
+
+        `control`: before all that waits, and also to an agent that has no room for more.
+        """
         arguments: list[object] = [
             document.id,
             sha,
@@ -79,6 +85,7 @@ class Jobs:
             document.not_after,
             limits.QUEUE_PER_AGENT,
             limits.OPEN_PER_COMPANY,
+            "control" if control else "queue",
             len(tasks),
         ]
         for task in tasks:
@@ -110,6 +117,15 @@ class Jobs:
         replies = await self._redis.calls(wanted)
         return [_task(*name, reply) for name, reply in zip(names, replies, strict=True)]
 
+    async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
+        """One task; NotFoundError when the company has none of this id on this agent."""
+        return _task(task, agent, await self._redis.call("HMGET", keys.task(company, task, agent), *_TASK_FIELDS))
+
+    async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
+        """Finished runs of a task that goes on, oldest first; the last hundred of them."""
+        raw = await self._redis.call("ZRANGE", f"{keys.task(company, task, agent)}:runs", 0, -1)
+        return [_result(one) for one in raw]
+
     async def cancel(
         self, company: str, unstarted: bytes, kills: Sequence[tuple[str, AgentId, str, bytes]]
     ) -> list[Cancelled]:
@@ -135,7 +151,7 @@ class Jobs:
 _encode = msgspec.json.Encoder().encode
 _document = msgspec.json.Decoder(JobDocument).decode
 _result = msgspec.json.Decoder(Result).decode
-_TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "log_dropped")
+_TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped")
 
 
 def _job(flat: list[bytes]) -> JobRecord | None:
@@ -155,7 +171,7 @@ def _job(flat: list[bytes]) -> JobRecord | None:
 
 
 def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
-    state, result, sent, accepted, finished, kill_wanted, dropped = fields
+    state, result, sent, accepted, finished, kill_wanted, runs, dropped = fields
     if state is None:
         raise NotFoundError("this task does not exist any more")
     return TaskRecord(
@@ -167,6 +183,7 @@ def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
         accepted=_number(accepted),
         finished=_number(finished),
         kill_wanted=_number(kill_wanted),
+        runs=_number(runs) or 0,
         log_dropped=_number(dropped) or 0,
     )
 

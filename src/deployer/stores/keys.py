@@ -21,7 +21,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:open                   string number of open tasks
     dpl:c:<c>:job:<job>              hash   doc, sha, created, n:<STATE>, open, finished, log_stream/first/last
     dpl:c:<c>:job:<job>:tasks        list   <task>@<agent>
-    dpl:c:<c>:task:<task>@<agent>    hash   state, job, wire, by, result, times, log_bytes, log_dropped
+    dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped
+      …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
     dpl:c:<c>:logs                   zset   log streams by bytes

@@ -1,60 +1,136 @@
-"""`execute`: one program with its arguments, literally, without a shell (J4)."""
+"""`execute`: one program with its arguments, literally; a line of the shell only where that is asked for (J4)."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from deployer.protocol.commands import ExecuteArgs
+from deployer.protocol import codes, levels
+from deployer.protocol.commands import ExecuteArgs, RunArgs
 from deployer.protocol.results import Result
-from deployer_agent.commands.outcome import of_process
+from deployer.protocol.signals import plain
+from deployer_agent.commands.registry import Task
+from deployer_agent.commands.supervise import Work
+from deployer_agent.errors import RefusedError
 from deployer_agent.journal.records import Entry
 from deployer_agent.outbox.messages import Source
-from deployer_agent.processes.environment import child_environment, fill
+from deployer_agent.processes.environment import fill
 from deployer_agent.processes.output import Output
-from deployer_agent.processes.plan import Emit, Ended, Plan
+from deployer_agent.processes.plan import Emit, Plan
+from deployer_agent.processes.signals import number_of
+
+SHELL: Final = "/bin/sh"
+Supervise = Callable[[Task, Work], Coroutine[Deferred[Any], Any, Result | None]]
 
 
-class Surroundings(Struct, frozen=True):
-    """What every process is given: the agent's environment to choose from, and what `$agentroot` and others mean."""
+class Program(Struct, frozen=True):
+    """What is started; `environment` beside what the job itself asks for."""
 
-    environment: Mapping[str, str]
-    places: Mapping[str, str]
+    executable: str
+    arguments: list[str]
+    directory: str | None = None
+    environment: Mapping[str, str] = {}
+
+
+class Own(Struct, frozen=True):
+    """What is different for a process of the agent itself: whose messages, which levels, who else hears them."""
+
+    source: Source
+    levels: str
+    hear: Emit
+
+
+class Runner:
+    """Runs programs for tasks: makes the plans, lets the supervisor run them, sends what they say."""
+
+    def __init__(self, supervise: Supervise, emit: Callable[[Source, Output], None], places: Mapping[str, str]) -> None:
+        self._supervise = supervise
+        self._emit = emit
+        self._places = places
+
+    async def run(self, task: Task, program: Program, own: Own | None = None) -> Result | None:
+        """Run it to its end; RefusedError when it cannot be started. `own`: it is a process of the agent itself."""
+        args: RunArgs = task.args
+        source = own.source if own is not None else Source(task.id, args.domain, args.name)
+        say = partial(self._emit, source)
+        listen = chosen(args, say, own.levels if own is not None else "*")
+        if own is not None:
+            listen = _both(own.hear, listen)
+        return await self._supervise(task, Work(lambda run: self._plan(task.entry, args, program, run), listen, say))
+
+    def _plan(self, entry: Entry, args: RunArgs, program: Program, run: int) -> Plan:
+        directory = program.directory
+        return Plan(
+            task=entry.command.id,
+            run=run,
+            executable=fill(program.executable, self._places),
+            arguments=program.arguments,
+            environment={**program.environment, **args.env, **_own(entry)},
+            directory=None if directory is None else fill(directory, self._places),
+            data=entry.data,
+            user=args.user,
+            group=args.group,
+            umask=int(args.umask or "077", 8),
+            limits={str(name): limit for name, limit in args.limits.items()},
+            max_time=max(0, args.max_time),
+            grace=args.grace,
+            stop_signal=_number(args.stop_signal),
+            max_memory=args.max_memory,
+            watchdog=args.watchdog,
+            whole=args.remembered or args.restarts > 0,
+        )
 
 
 class Execute:
-    """Runs a program and tells how it ended."""
+    """Runs a program and tells how it ended. `require_shell`: RefusedError where the policy allows no shell."""
 
-    def __init__(
-        self,
-        run: Callable[[Plan, Emit], Coroutine[Deferred[Any], Any, Ended]],
-        emit: Callable[[Source, Output], None],
-        surroundings: Surroundings,
-    ) -> None:
-        self._run = run
-        self._emit = emit
-        self._surroundings = surroundings
+    def __init__(self, runner: Runner, require_shell: Callable[[], None]) -> None:
+        self._runner = runner
+        self._require_shell = require_shell
 
-    async def __call__(self, entry: Entry, args: ExecuteArgs) -> Result:
+    async def __call__(self, task: Task) -> Result | None:
         """Run it; RefusedError when it cannot be started."""
-        source = Source(entry.command.id, args.domain, args.name)
-        ended = await self._run(self._plan(entry, args), partial(self._emit, source))
-        return of_process(entry.key, ended)
+        args: ExecuteArgs = task.args
+        if args.shell:
+            self._require_shell()
+            return await self._runner.run(task, shell_program(args))
+        return await self._runner.run(task, Program(args.executable, args.args, args.directory))
 
-    def _plan(self, entry: Entry, args: ExecuteArgs) -> Plan:
-        places = self._surroundings.places
-        return Plan(
-            task=entry.command.id,
-            executable=fill(args.executable, places),
-            arguments=args.args,
-            environment=child_environment(self._surroundings.environment, args.env, _own(entry)),
-            directory=None if args.directory is None else fill(args.directory, places),
-            data=entry.data,
-            max_time=args.max_time,
-            grace=args.grace,
-        )
+
+def shell_program(args: ExecuteArgs) -> Program:
+    """A line of the shell; the arguments are its `$1`, `$2` and so on."""
+    return Program(SHELL, ["-c", args.executable, args.name or "sh", *args.args], args.directory)
+
+
+def _both(first: Emit, second: Emit) -> Emit:
+    def emit(output: Output) -> None:
+        first(output)
+        second(output)
+
+    return emit
+
+
+def chosen(args: RunArgs, emit: Emit, default: str = "*") -> Emit:
+    """Pass on only the levels that were asked for."""
+    wanted = levels.parse(args.loglevels) & levels.parse(args.loglevels_ac or default)
+    if wanted == levels.VALID:
+        return emit
+
+    def emit_wanted(output: Output) -> None:
+        passed = [message for message in output if message[0] in wanted]
+        if passed:
+            emit(passed)
+
+    return emit_wanted
+
+
+def _number(name: str) -> int:
+    try:
+        return number_of(plain(name))
+    except ValueError as error:
+        raise RefusedError(codes.BAD_ARGUMENTS, str(error)) from None
 
 
 def _own(entry: Entry) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`kill`: the master's own command that ends one task, running or waiting to start."""
+"""`kill`, `killall` and `restart`: what ends tasks, and the agent itself."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,61 @@ from twisted.internet.defer import Deferred
 
 from deployer.protocol import codes
 from deployer.protocol.commands import KillArgs
+from deployer.protocol.levels import RESULT_JSON
 from deployer.protocol.results import Result
+from deployer.protocol.signals import ENDING, plain
 from deployer_agent.commands.outcome import refused
-from deployer_agent.journal.records import Entry
+from deployer_agent.commands.registry import Task
+from deployer_agent.errors import RefusedError
+from deployer_agent.processes.signals import number_of
 
 
 class Kill:
-    """Ends a task that is here; `end` tells whether it was, `knows` asks the journal about one that is not any more."""
+    """Ends a task that is here, for good, or sends its process a signal.
 
-    def __init__(self, end: Callable[[str], bool], knows: Callable[[str], Deferred[bool]]) -> None:
+    `end` and `signal` tell whether it is here; `knows` asks the journal about one that is not any more.
+    """
+
+    def __init__(
+        self,
+        end: Callable[[str, int | None], bool],
+        signal: Callable[[str, int], bool],
+        knows: Callable[[str], Deferred[bool]],
+    ) -> None:
         self._end = end
+        self._signal = signal
         self._knows = knows
 
-    async def __call__(self, entry: Entry, args: KillArgs) -> Result:
+    async def __call__(self, task: Task) -> Result:
         """OK when the task is being ended or has ended; its own result says how."""
-        if self._end(args.task) or await self._knows(args.task):
-            return Result(id=entry.command.id, run=entry.command.run, state="OK")
-        return refused(entry.key, codes.NO_SUCH_TASK, f"this agent has no task {args.task}")
+        args: KillArgs = task.args
+        if self._do(args) or await self._knows(args.id):
+            return Result(id=task.id, run=task.entry.command.run, state="OK", data="true", level=RESULT_JSON)
+        return refused(task.entry.key, codes.NO_SUCH_TASK, f"this agent has no task {args.id}")
+
+    def _do(self, args: KillArgs) -> bool:
+        name = None if args.signal is None else plain(args.signal)
+        if name is None:
+            return self._end(args.id, None)
+        try:
+            number = number_of(name)
+        except ValueError as error:
+            raise RefusedError(codes.BAD_ARGUMENTS, str(error)) from None
+        return self._end(args.id, number) if name in ENDING else self._signal(args.id, number)
+
+
+class Killall:
+    """Ends all that runs now; what is remembered runs again, at its period or after a second (seed 001)."""
+
+    def __init__(self, end_runs: Callable[[], int]) -> None:
+        self._end_runs = end_runs
+
+    async def __call__(self, task: Task) -> Result:
+        """OK, with the number of processes that are being ended."""
+        count = self._end_runs()
+        return Result(id=task.id, run=task.entry.command.run, state="OK", data=str(count), level=RESULT_JSON)
+
+
+async def restart(task: Task) -> Result:
+    """OK; the agent ends once this is in its journal, and its service manager starts it again."""
+    return Result(id=task.id, run=task.entry.command.run, state="OK", data="true", level=RESULT_JSON)

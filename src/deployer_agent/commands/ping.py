@@ -1,11 +1,10 @@
 """`ping`: is the agent there?"""
 
-from deployer.protocol.commands import NoArgs
 from deployer.protocol.levels import RESULT_JSON
 from deployer.protocol.results import Result
-from deployer_agent.journal.records import Entry
+from deployer_agent.commands.registry import Task
 
 
-async def ping(entry: Entry, args: NoArgs) -> Result:  # noqa: ARG001 (a handler's form)
+async def ping(task: Task) -> Result:
     """Answer."""
-    return Result(id=entry.command.id, run=entry.command.run, state="OK", data='"pong"', level=RESULT_JSON)
+    return Result(id=task.id, run=task.entry.command.run, state="OK", data='"pong"', level=RESULT_JSON)

@@ -8,7 +8,7 @@ from typing import Final
 from deployer.kit.files import sync_dir
 from deployer_agent.errors import JournalError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _BUSY_S: Final = 1.0
 
 _SCHEMA: Final = """
@@ -25,6 +25,22 @@ CREATE INDEX job_unsent ON job (seq) WHERE sent = 0;
 CREATE INDEX job_sent ON job (max(not_after, touched)) WHERE sent = 1;
 """
 
+_SUPERVISION: Final = """
+ALTER TABLE job ADD COLUMN runs INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN early INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE run (
+    id TEXT NOT NULL, number INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (id, number)
+) WITHOUT ROWID;
+CREATE TABLE process (marker TEXT PRIMARY KEY, footprint BLOB NOT NULL) WITHOUT ROWID;
+"""
+"""What schema 2 has more: `runs` begun and `ended` of a task, its `early` ends, when a run was last `due`; the records
+of finished runs that the master has not got; by what living processes are found."""
+
+_MIGRATIONS: Final = {1: _SUPERVISION}
+"""What makes a schema the next one."""
+
 
 def create_database(path: Path, instance: str) -> None:
     """Make the journal of an agent that never had one: whole or not at all."""
@@ -32,7 +48,7 @@ def create_database(path: Path, instance: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
     with closing(sqlite3.connect(temporary)) as database:
-        database.executescript(_SCHEMA)
+        database.executescript(_SCHEMA + _SUPERVISION)
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute("INSERT INTO meta VALUES ('instance', ?), ('horizon', '0'), ('messages', '0')", (instance,))
         database.commit()
@@ -67,9 +83,17 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     database.execute("BEGIN IMMEDIATE")
     version = int(database.execute("PRAGMA user_version").fetchone()[0])
     database.execute("COMMIT")
-    if version != VERSION:
+    if version != VERSION and version not in _MIGRATIONS:
         raise JournalError(_wrong_version(path, version))
     _check(database, path)
+    for known in range(version, VERSION):
+        _migrate(database, known)
+
+
+def _migrate(database: sqlite3.Connection, version: int) -> None:
+    """From one schema to the next, whole or not at all."""
+    step = f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+    database.executescript(step)
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:

@@ -6,15 +6,15 @@ posting, `sent`. All methods that write return a Deferred that fires once it is 
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
 from deployer.kit.clock import WallClock, epoch_ms
-from deployer_agent.journal import statements
+from deployer_agent.journal import runs, statements
 from deployer_agent.journal.database import create_database, open_database
-from deployer_agent.journal.records import Entry, Key, Known, Open, TooOld
+from deployer_agent.journal.records import Entry, History, Key, Known, Open, RunRecord, TooOld
 from deployer_agent.journal.writer import CallFromThread, Writer
 
 
@@ -71,6 +71,32 @@ class Journal:
     def unsent(self) -> Deferred[list[Open]]:
         """Everything that the master still has to hear of."""
         return self._writer.run(statements.unsent)
+
+    def next_run(self, key: Key, number: int, due: int) -> Deferred[None]:
+        """Note that one more run is about to start."""
+        now = self._now()
+        return self._writer.run(lambda database: runs.begin(database, key, number, due, now))
+
+    def end_run(self, key: Key, record: RunRecord, history: History) -> Deferred[None]:
+        """Note that a run has ended, of a task that goes on; keep its record until the master has it."""
+        now = self._now()
+        return self._writer.run(lambda database: runs.end(database, key, record, history, now))
+
+    def runs(self) -> Deferred[list[RunRecord]]:
+        """Records that the master has not got."""
+        return self._writer.run(runs.unsent)
+
+    def runs_sent(self, keys: Sequence[Key]) -> Deferred[None]:
+        """Note that the master has the records of these tasks and numbers."""
+        return self._writer.run(lambda database: runs.sent(database, keys))
+
+    def note_processes(self, footprints: Mapping[str, bytes], gone: Sequence[str]) -> Deferred[None]:
+        """Keep by what processes are found, by their markers; forget those that have gone."""
+        return self._writer.run(lambda database: runs.note_processes(database, footprints, gone))
+
+    def processes(self) -> Deferred[list[bytes]]:
+        """By what the processes are found that an earlier agent did not see end."""
+        return self._writer.run(runs.processes)
 
     def knows(self, task: str) -> Deferred[bool]:
         """Tell whether a task was ever taken here."""

@@ -16,6 +16,9 @@ Key = tuple[str, int]
 
 KEEP_MS: Final = 7 * 86_400_000
 
+RUNS_KEPT: Final = 100
+"""How many records of finished runs of one task wait for the master; it keeps no more of them either."""
+
 
 class Entry(Struct, frozen=True):
     """A verified command as it is written down before it is accepted. `payload` is the exact text that was signed.
@@ -47,6 +50,18 @@ class Known(Struct, frozen=True):
     result: bytes | None = None
 
 
+class History(Struct, frozen=True):
+    """How many runs of a task have `begun` and `ended`, and how many of the last ended `early`.
+
+    `due`: when the last one was to begin (epoch ms).
+    """
+
+    begun: int = 0
+    ended: int = 0
+    early: int = 0
+    due: int = 0
+
+
 class Open(Struct, frozen=True):
     """A task found at the start that the master has no result of yet."""
 
@@ -56,6 +71,15 @@ class Open(Struct, frozen=True):
     data: str
     result: bytes | None
     started: int
+    history: History = History()
+
+
+class RunRecord(Struct, frozen=True):
+    """A finished run of a task that goes on, as it is kept until the master has it."""
+
+    task: str
+    number: int
+    record: bytes
 
 
 TooOld = Callable[[Entry], bytes]

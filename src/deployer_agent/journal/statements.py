@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from deployer_agent.journal.records import KEEP_MS, Entry, Key, Known, Open, Stage, TooOld
+from deployer_agent.journal.records import KEEP_MS, Entry, History, Key, Known, Open, Stage, TooOld
 
 
 def accept(database: sqlite3.Connection, entries: Sequence[Entry], now: int, too_old: TooOld) -> list[Known]:
@@ -55,10 +55,10 @@ def _revive(database: sqlite3.Connection, entry: Entry, now: int) -> None:
 
 
 def start(database: sqlite3.Connection, keys: Sequence[Key], now: int) -> None:
-    """Note that these are about to start: from here on they are never started again."""
+    """Note that these are about to start: from here on their first run is never started again."""
     database.executemany(
-        "UPDATE job SET stage = 'STARTED', started = ?, touched = ? WHERE id = ? AND run = ?",
-        [(now, now, *key) for key in keys],
+        "UPDATE job SET stage = 'STARTED', runs = 1, started = ?, due = ?, touched = ? WHERE id = ? AND run = ?",
+        [(now, now, now, *key) for key in keys],
     )
 
 
@@ -87,9 +87,10 @@ def sent(database: sqlite3.Connection, keys: Sequence[Key]) -> None:
 def unsent(database: sqlite3.Connection) -> list[Open]:
     """Everything that the master still has to hear of, oldest first."""
     rows = database.execute(
-        "SELECT id, run, stage, payload, data, result, started FROM job WHERE sent = 0 ORDER BY seq"
+        "SELECT id, run, stage, payload, data, result, started, runs, ended, early, due"
+        " FROM job WHERE sent = 0 ORDER BY seq"
     )
-    return [Open((row[0], row[1]), row[2], row[3], row[4], row[5], row[6]) for row in rows]
+    return [Open((row[0], row[1]), row[2], row[3], row[4], row[5], row[6], History(*row[7:])) for row in rows]
 
 
 def knows(database: sqlite3.Connection, task: str) -> bool:

@@ -72,8 +72,9 @@ class Link:
 
     async def _result(self, post: ResultPost) -> None:
         answer = await self._requests.post("result", post.body, ResultAnswer)
-        _require_all(len(answer.receipts), len(post.items))
-        self._results.acknowledge(post, answer.receipts)
+        _require_all(len(answer.receipts), len(post.results))
+        _require_all(len(answer.run_receipts), len(post.runs))
+        self._results.acknowledge(post, answer)
 
 
 def _require_all(answered: int, asked: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +28,7 @@ class Proof(Struct, frozen=True):
     agent: AgentId
     instance: str
     version: str
+    extensions: Sequence[str] = ()
 
 
 class Open(Struct, frozen=True):
@@ -92,6 +94,7 @@ class Session:
             signature=sign(proof.key, session_text(proof.agent, proof.instance, challenge)),
             version=proof.version,
             hostname=hostname(),
+            extensions=list(proof.extensions),
         )
 
 

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from deployer.kit.clock import Call, Clock, WallClock, epoch_ms
-from deployer.protocol.ids import Name, TaskId
-from deployer.protocol.messages import Message
+from deployer.protocol.ids import Name
+from deployer.protocol.messages import Message, Owner
 from deployer_agent.outbox.numbers import Numbers
 
 BATCH_BYTES: Final = 512 * 1024
@@ -27,9 +27,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Source(Struct, frozen=True):
-    """Whose messages these are."""
+    """Whose messages these are; an empty `task`: the agent's own."""
 
-    task: TaskId
+    task: Owner
     domain: Name
     name: Name
 

@@ -1,4 +1,7 @@
-"""Results on their way: from the journal, many in one post, each acknowledged by itself, never dropped."""
+"""Results on their way: from the journal, many in one post, each acknowledged by itself, never dropped.
+
+Records of finished runs go the same way; of those only the last hundred of a task are kept, as the journal does.
+"""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,23 +11,28 @@ import msgspec
 from msgspec import Raw, Struct
 from twisted.logger import Logger
 
-from deployer.protocol.wire import MAX_RESULTS, Receipt
+from deployer.protocol.wire import MAX_RESULTS, Receipt, ResultAnswer
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
+RUNS_KEPT: Final = 100
 
 Key = tuple[str, int]
+"""A task and its run: for a result the run of the command, for a record the number of the run."""
+
+Item = tuple[Key, bytes]
 _encode = msgspec.json.Encoder().encode
 
 
 class ResultPost(Struct, frozen=True, eq=False):
-    """Results that go out together; `items` are their keys and encoded forms."""
+    """Results and records that go out together, with their keys, in their encoded forms."""
 
-    items: Sequence[tuple[Key, bytes]]
+    results: Sequence[Item]
+    runs: Sequence[Item]
 
     @property
     def body(self) -> bytes:
         """The post."""
-        return b'{"results":' + _encode([Raw(encoded) for _, encoded in self.items]) + b"}"
+        return b'{"results":' + _list(self.results) + (b',"runs":' + _list(self.runs) if self.runs else b"") + b"}"
 
 
 class ResultOutbox:
@@ -32,14 +40,19 @@ class ResultOutbox:
 
     log = Logger()
 
-    def __init__(self, forget: Callable[[Sequence[Key]], object]) -> None:
+    def __init__(
+        self, forget: Callable[[Sequence[Key]], object], forget_runs: Callable[[Sequence[Key]], object]
+    ) -> None:
         self._forget = forget
-        self._queue: deque[tuple[Key, bytes]] = deque()
+        self._forget_runs = forget_runs
+        self._queue: deque[Item] = deque()
         self._known: set[Key] = set()
+        self._runs: dict[Key, bytes] = {}
+        self._posting = 0
         self.ready: Callable[[], None] = _nobody
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + len(self._runs) + self._posting
 
     def add(self, key: Key, encoded: bytes) -> None:
         """Take a result that is in the journal."""
@@ -49,29 +62,56 @@ class ResultOutbox:
         self._queue.append((key, encoded))
         self.ready()
 
+    def add_run(self, key: Key, encoded: bytes) -> None:
+        """Take the record of a finished run that is in the journal."""
+        self._runs.pop((key[0], key[1] - RUNS_KEPT), None)
+        self._runs[key] = encoded
+        self.ready()
+
     def take(self) -> ResultPost | None:
         """Return what is to be posted next; it is gone from here until `give_back` or `acknowledge`."""
-        items: list[tuple[Key, bytes]] = []
+        results: list[Item] = []
+        runs: list[Item] = []
         size = 0
-        while self._queue and len(items) < MAX_RESULTS and size < BATCH_BYTES:
-            items.append(self._queue.popleft())
-            size += len(items[-1][1])
-        return ResultPost(items) if items else None
+        while self._queue and len(results) < MAX_RESULTS and size < BATCH_BYTES:
+            results.append(self._queue.popleft())
+            size += len(results[-1][1])
+        while self._runs and len(runs) < MAX_RESULTS and size < BATCH_BYTES:
+            key = next(iter(self._runs))
+            runs.append((key, self._runs.pop(key)))
+            size += len(runs[-1][1])
+        self._posting += len(runs)
+        return ResultPost(results, runs) if results or runs else None
 
     def give_back(self, post: ResultPost) -> None:
         """Post these again: the answer was lost."""
-        self._queue.extendleft(reversed(post.items))
+        self._queue.extendleft(reversed(post.results))
+        self._posting -= len(post.runs)
+        self._runs = {**dict(post.runs), **self._runs}
 
-    def acknowledge(self, post: ResultPost, receipts: Sequence[Receipt]) -> None:
+    def acknowledge(self, post: ResultPost, answer: ResultAnswer) -> None:
         """Forget what the master has answered for."""
-        keys = [key for key, _ in post.items]
+        keys = [key for key, _ in post.results]
+        runs = [key for key, _ in post.runs]
+        self._complain(keys, answer.receipts)
+        self._complain(runs, answer.run_receipts)
+        self._known.difference_update(keys)
+        self._posting -= len(runs)
+        if keys:
+            self._forget(keys)
+        if runs:
+            self._forget_runs(runs)
+
+    def _complain(self, keys: Sequence[Key], receipts: Sequence[Receipt]) -> None:
         for key, receipt in zip(keys, receipts, strict=True):
             if receipt not in {"OK", "DUP"}:
                 self.log.warn(
                     "the master does not take the result of {task}: {receipt}", task=key[0], run=key[1], receipt=receipt
                 )
-        self._known.difference_update(keys)
-        self._forget(keys)
+
+
+def _list(items: Sequence[Item]) -> bytes:
+    return _encode([Raw(encoded) for _, encoded in items])
 
 
 def _nobody() -> None:

@@ -1,6 +1,5 @@
 """One running process: its output goes to the outbox with levels, its end is told once everything is read."""
 
-import signal
 from collections.abc import Callable
 from typing import Final
 
@@ -16,12 +15,15 @@ from deployer_agent.processes.plan import Emit, Running
 PIPES_S: Final = 2.0
 """How long after the exit we wait for pipes that a process left behind keeps open."""
 
-Exit = tuple[int | None, str | None]
-"""Status and the name of the signal, one of them None."""
+Exit = tuple[int | None, int | None]
+"""Status and the number of the signal, one of them None."""
 
 
 class Child(ProcessProtocol):
-    """Reads a process to its end. `ended` is called once, when it has exited and its pipes are read or given up."""
+    """Reads a process to its end; it was last `heard` at that time of the clock.
+
+    `ended` is called once, when it has exited and its pipes are read or given up.
+    """
 
     def __init__(self, clock: Clock, emit: Emit, exited: Callable[[], None], ended: Callable[[Exit], None]) -> None:
         self._clock = clock
@@ -30,19 +32,21 @@ class Child(ProcessProtocol):
         self._ended = ended
         self._parsers = {1: OutputParser(levels.STDOUT), 2: OutputParser(levels.STDERR)}
         self._patience: Call | None = None
-        self._held = False
+        self.held = False
+        self.heard = clock.seconds()
         self.process: Running | None = None
         self.result = (0, "")
         self.alive = True
 
     def hold(self, *, held: bool) -> None:
         """Stop, or go on, reading."""
-        self._held = held
+        self.held = held
         if self.process is not None:
             self.process.hold(held=held)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 (Twisted's name)
         """Parse what was read."""
+        self.heard = self._clock.seconds()
         self._take(self._parsers[childFD].feed(data))
 
     def childConnectionLost(self, childFD: int) -> None:  # noqa: N803 (Twisted's name)
@@ -64,7 +68,7 @@ class Child(ProcessProtocol):
 
     def _give_up(self) -> None:
         """Let go of the pipes, but not while unread output is held back by ourselves."""
-        if self._held:
+        if self.held:
             self._patience = self._clock.callLater(PIPES_S, self._give_up)
         elif self.process is not None:
             self.process.abandon()
@@ -80,14 +84,7 @@ class Child(ProcessProtocol):
 def _how(reason: Failure) -> Exit:
     error = reason.value
     if isinstance(error, ProcessTerminated) and error.signal is not None:
-        return None, _name(error.signal)
+        return None, error.signal
     if isinstance(error, ProcessTerminated | ProcessDone):
         return error.exitCode or 0, None
     raise TypeError(f"no exit of a process: {error!r}")
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"

@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 
 from deployer.protocol import codes
 from deployer_agent.errors import RefusedError
-from deployer_agent.processes.plan import Plan
+from deployer_agent.processes.environment import child_environment
+from deployer_agent.processes.plan import Footprint, Plan
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -32,7 +33,7 @@ _NOT_EXECUTABLE: Final = (PermissionError, IsADirectoryError)
 class SessionProcess(Process):
     """A child with a session of its own; its pid is the session's number."""
 
-    session = 0
+    footprint = None
 
     def _trySpawnInsteadOfFork(  # noqa: N802, PLR0917 (Twisted's name and signature)
         self,
@@ -56,7 +57,7 @@ class SessionProcess(Process):
                 setsigmask=[],
                 setsigdef=_DEFAULT_SIGNALS,
             )
-        self.session = self.pid
+        self.pid_of_footprint = self.pid
         self.status = -1
         return True
 
@@ -105,10 +106,18 @@ class PosixLauncher:
             self._reactor,
             _bytes(path),
             [_bytes(plan.executable), *map(_bytes, plan.arguments)],
-            {_bytes(name): _bytes(value) for name, value in plan.environment.items()},
+            {
+                _bytes(name): _bytes(value)
+                for name, value in child_environment(
+                    os.environ, plan.environment, {"DEPLOYER_RUN": f"x:{plan.task}:{plan.run}"}
+                ).items()
+            },
             None if plan.directory is None else _bytes(plan.directory),
             protocol,
             childFDs={0: "w" if plan.data else self._nothing(), 1: "r", 2: "r"},
+        )
+        process.footprint = Footprint(
+            pid=process.pid_of_footprint, start=0, boot="", marker=plan.environment.get("DEPLOYER_RUN", "")
         )
         return process
 

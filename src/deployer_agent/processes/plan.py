@@ -15,8 +15,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """One start of one program. `arguments` without the program's own name; `max_time` 0: no limit.
 
     `run` counts the starts of a task from 1. `user` and `group` None: the agent's own, or what its policy says.
-    `limits` are named as prlimit(1) names them, `pids` and `memory` are those of everything the task started.
-    Bytes and seconds throughout.
+    `whole`: what it leaves behind when it ends is ended too. `limits` are named as prlimit(1) names them, `pids` and
+    `memory` are those of everything the task started. Bytes and seconds throughout.
     """
 
     task: str
@@ -35,6 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     stop_signal: int = 15
     max_memory: int = 0
     watchdog: float = 0
+    whole: bool = False
 
 
 class Footprint(Struct, frozen=True, kw_only=True):
@@ -79,6 +80,9 @@ class Running(Protocol):
 
     def feed(self, data: bytes) -> None:
         """Write to its stdin and close it."""
+
+    def signalProcess(self, signalID: int) -> None:  # noqa: N802, N803 (Twisted's)
+        """Send a signal to the process itself; ProcessExitedAlready when it has ended."""
 
     def abandon(self) -> None:
         """Close our ends of its pipes, although others may still hold theirs."""

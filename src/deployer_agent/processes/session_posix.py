@@ -1,7 +1,6 @@
 """Everything that a process started and that stayed in its session, found in /proc and ended."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,18 +19,24 @@ class SessionEnder:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
 
-    def end(self, session: int, *, leader_lives: bool, force: bool) -> int:
-        """Send TERM, or KILL when forced, to all members; returns how many are alive."""
-        members = self.members(session, leader_lives=leader_lives)
+    def signal(self, footprint, number):
+        members = self.members(footprint)
         for pid in members:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+                os.kill(pid, number)
         return len(members)
 
-    def members(self, session: int, *, leader_lives: bool) -> list[int]:
-        """Who is in the session; nobody when its number, after the leader's end, is already another process's."""
-        pids = [pid for pid, its in self._sessions() if its == session]
-        return pids if leader_lives or session not in pids else []
+    def members(self, footprint):
+        return [pid for pid, its in self._sessions() if its == footprint.pid] if footprint.pid > 0 else []
+
+    def memory(self, footprint):
+        return 0
+
+    def over_memory(self, footprint):
+        return False
+
+    def forget(self, footprint):
+        pass
 
     def _sessions(self) -> Iterator[tuple[int, int]]:
         for name in os.listdir(self._proc):  # noqa: PTH208 (Path.iterdir costs five times as much)

@@ -14,10 +14,10 @@ for i = #expired, 1, -1 do
   local id = expired[i]
   redis.call('ZREM', inflight, id)
   local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-  local known = redis.pcall('HMGET', task, 'state', 'job') -- a damaged record must not stop the others
+  local known = redis.pcall('HMGET', task, 'state', 'job', 'list') -- a damaged record must not stop the others
   if known[1] == 'SENT' then
     move(prefix, task, known[2], 'SENT', 'QUEUED')
-    redis.call('LPUSH', agent .. (known[2] == '' and ':control' or ':queue'), id)
+    redis.call('LPUSH', agent .. ':' .. (known[2] == '' and 'control' or known[3] or 'queue'), id)
   end
 end
 

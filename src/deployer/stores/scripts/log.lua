@@ -1,6 +1,6 @@
 -- LOG: one batch of messages, stored once whatever is sent again (RELIABILITY 2.7).
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, boot, seq, share in bytes,
--- then for each group: task id, stream, number of messages, bytes of their texts, entry.
+-- then for each group: task id (empty: the agent's own messages), stream, number of messages, bytes of their texts, entry.
 -- Answers {OK, acked, messages dropped as over the share, messages of tasks that are not this instance's} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
 if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
@@ -17,7 +17,10 @@ for i = 8, #ARGV, 5 do
   local task = prefix .. 'task:' .. ARGV[i] .. '@' .. ARGV[1]
   local had = redis.call('HMGET', task, 'by', 'job', 'log_bytes')
   local texts, bytes = tonumber(ARGV[i + 3]), string.len(ARGV[i + 4])
-  if had[1] ~= ARGV[3] or not had[2] or had[2] == '' then
+  if ARGV[i] == '' then
+    redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
+    redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
+  elseif had[1] ~= ARGV[3] or not had[2] or had[2] == '' then
     foreign = foreign + tonumber(ARGV[i + 2])
   elseif tonumber(had[3] or '0') + texts > tonumber(ARGV[7]) then
     redis.call('HINCRBY', task, 'log_dropped', ARGV[i + 2])

@@ -13,7 +13,7 @@ end
 for _, id in ipairs(old) do
   local job = prefix .. 'job:' .. id
   for _, task in ipairs(redis.call('LRANGE', job .. ':tasks', 0, -1)) do
-    redis.call('UNLINK', prefix .. 'task:' .. task)
+    redis.call('UNLINK', prefix .. 'task:' .. task, prefix .. 'task:' .. task .. ':runs')
   end
   local created = redis.call('HGET', job, 'created')
   if created then

@@ -1,6 +1,6 @@
 -- SESSION: the newest session of an agent is the only one; its epoch fences all others (I5).
 -- KEYS: agent, new session. ARGV: gid:nid, instance, digest, seconds valid, ms that another instance counts as alive,
--- version, hostname.
+-- version, hostname, extensions (a JSON list of names).
 -- Answers {OK, epoch}, or {UNKNOWN}, {REVOKED}, {OTHER_INSTANCE}.
 local agent = KEYS[1]
 local now = now_ms()
@@ -19,7 +19,7 @@ local epoch = int(redis.call('HINCRBY', agent, 'epoch', 1))
 if known[4] then
   redis.call('DEL', 'dpl:session:' .. known[4])
 end
-redis.call('HSET', agent, 'instance', ARGV[2], 'session', ARGV[3], 'version', ARGV[6])
+redis.call('HSET', agent, 'instance', ARGV[2], 'session', ARGV[3], 'version', ARGV[6], 'extensions', ARGV[8])
 if ARGV[7] ~= '' then
   redis.call('HSET', agent, 'hostname', ARGV[7])
 end

@@ -1,6 +1,6 @@
 -- SUBMIT: a job with its tasks, all or nothing.
--- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, tasks,
--- then for each task: task id, gid:nid, wire.
+-- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, tasks,
+-- then for each task: task id, gid:nid, wire. `list` is queue, or control for what waits for no place at the agent.
 -- Answers OK, DUP, CONFLICT, FULL, NO_AGENT.
 local prefix = KEYS[1]
 local job = prefix .. 'job:' .. ARGV[1]
@@ -8,16 +8,16 @@ local known = redis.call('HGET', job, 'sha')
 if known then
   return known == ARGV[2] and 'DUP' or 'CONFLICT'
 end
-local n = tonumber(ARGV[8])
+local list, n = ':' .. ARGV[8], tonumber(ARGV[9])
 if tonumber(redis.call('GET', prefix .. 'open') or '0') + n > tonumber(ARGV[7]) then
   return 'FULL'
 end
 for i = 1, n do
-  local agent = 'dpl:agent:' .. ARGV[3 * i + 7]
+  local agent = 'dpl:agent:' .. ARGV[3 * i + 8]
   if redis.call('HGET', agent, 'prefix') ~= prefix then
     return 'NO_AGENT'
   end
-  if redis.call('LLEN', agent .. ':queue') >= tonumber(ARGV[6]) then
+  if redis.call('LLEN', agent .. list) >= tonumber(ARGV[6]) then
     return 'FULL'
   end
 end
@@ -26,12 +26,15 @@ redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
 redis.call('INCRBY', prefix .. 'open', int(n))
 for i = 1, n do
-  local agent = ARGV[3 * i + 7]
-  local id = ARGV[3 * i + 6] .. '@' .. agent
-  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[3 * i + 8])
+  local agent = ARGV[3 * i + 8]
+  local id = ARGV[3 * i + 7] .. '@' .. agent
+  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[3 * i + 9])
+  if ARGV[8] ~= 'queue' then
+    redis.call('HSET', prefix .. 'task:' .. id, 'list', ARGV[8])
+  end
   redis.call('RPUSH', job .. ':tasks', id)
   redis.call('ZADD', 'dpl:deadlines', ARGV[5], prefix .. '|' .. id)
-  redis.call('RPUSH', 'dpl:agent:' .. agent .. ':queue', ARGV[3 * i + 6])
+  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[3 * i + 7])
   redis.call('PUBLISH', 'dpl:wake', agent)
 end
 return 'OK'

@@ -1,0 +1,100 @@
+"""What a client asks for, checked before it becomes a job: command, arguments, target, rights."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from deployer.dispatch.jobs import Dispatcher, NewJob
+from deployer.errors import ForbiddenError, InvalidError
+from deployer.model.access import Caller, Permission
+from deployer.protocol import extensions
+from deployer.protocol.codecs import Misfit, NotJson, convert
+from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, ExecuteArgs, KillArgs
+from deployer.protocol.ids import AgentId, JobId
+from deployer.stores.agents import Agents
+
+KILL = "kill"
+
+
+class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client posts. A `target` is `gid:nid` for now."""
+
+    cmd: Annotated[str, Meta(max_length=128)]
+    args: Raw = Raw(b"{}")
+    data: str = ""
+    target: Annotated[str, Meta(max_length=1000)]
+    fanout: Literal["all", "one"] | Annotated[int, Meta(ge=1, le=1_000_000)] = "all"
+    id: JobId | None = None
+    not_after: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class JobRequests:
+    """Makes jobs of requests, or tells what is wrong with them."""
+
+    def __init__(self, dispatcher: Dispatcher, agents: Agents) -> None:
+        self._dispatcher = dispatcher
+        self._agents = agents
+
+    async def check(self, caller: Caller, body: JobRequest) -> NewJob:
+        """The job; InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be."""
+        if len(body.data.encode("utf-8", "surrogatepass")) > MAX_DATA_BYTES:
+            raise InvalidError("/data", f"longer than {MAX_DATA_BYTES} bytes")
+        target = _target(body.target)
+        args = await self._arguments(caller, body, target)
+        await self._require_allowed(caller, args, target)
+        return NewJob(
+            id=body.id,
+            cmd=body.cmd,
+            args=args,
+            data=body.data,
+            target=target,
+            not_after=None if body.not_after is None else int(body.not_after.astimezone(UTC).timestamp() * 1000),
+        )
+
+    async def _arguments(self, caller: Caller, body: JobRequest, target: AgentId) -> Struct:
+        try:
+            kind = ARGUMENTS.get(body.cmd)
+            if kind is not None:
+                return convert(kind, _with_id(body) if body.cmd == KILL else body.args)
+            await self._require_extension(caller, body.cmd, target)
+            return extensions.read(body.args)
+        except Misfit as error:
+            raise InvalidError(f"/args{error.pointer}", error.message) from None
+
+    async def _require_extension(self, caller: Caller, cmd: str, target: AgentId) -> None:
+        known = await self._agents.extensions(caller.company, target)
+        if cmd not in known:
+            raise InvalidError("/cmd", f"no command is named {cmd[:64]!r}", "unknown_command")
+
+    async def _require_allowed(self, caller: Caller, args: Struct, target: AgentId) -> None:
+        """A shell is a right of its own; what is killed must be there (J17)."""
+        if isinstance(args, ExecuteArgs) and args.shell and not caller.may(Permission.SHELL):
+            raise ForbiddenError("your role may not use the shell: leave out `shell`, or ask an owner")
+        if isinstance(args, KillArgs):
+            await self._dispatcher.task(caller.company, args.id, target)
+
+
+class _KillData(Struct, frozen=True):
+    """The form of seed 001: the id in `data`."""
+
+    id: str
+
+
+def _with_id(body: JobRequest) -> Raw:
+    """A kill names its task in `args`, or as seed 001 has it in `data`."""
+    if not body.data:
+        return body.args
+    try:
+        data, args = convert(_KillData, Raw(body.data.encode())), convert(dict[str, Raw], body.args)
+    except (NotJson, Misfit, UnicodeEncodeError):
+        raise InvalidError("/data", 'the data of a kill is {"id": task}, or empty') from None
+    return Raw(msgspec.json.encode({"id": data.id, **args}))
+
+
+def _target(text: str) -> AgentId:
+    try:
+        return AgentId.parse(text)
+    except ValueError as error:
+        raise InvalidError("/target", str(error)) from None

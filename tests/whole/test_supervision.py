@@ -1,0 +1,246 @@
+"""The real programs: daemons are kept running, remembered, ended whole, and never run twice (seed 001)."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.programs import Fleet, fleet, lives
+from support.wait import until
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path) as made:
+        made.start_master()
+        made.start_agent()
+        yield made
+
+
+def runs(running: Fleet, job: str) -> list[dict[str, Any]]:
+    """The finished runs of a job's task on agent 1:1."""
+    status, page = running.ask("GET", f"/api/v1/jobs/{job}/tasks/1:1/runs")
+    assert status == 200, page
+    return page["items"]
+
+
+def starts(file: Path) -> list[int]:
+    """The pids that a script has written down, one line each, complete ones only."""
+    text = file.read_text() if file.exists() else ""
+    return [int(line) for line in text.split("\n")[:-1]]
+
+
+def daemon(file: Path, then: str = "exec sleep 1000") -> list[str]:
+    """A shell line that notes its pid and goes on."""
+    return ["/bin/sh", "-c", f"echo $$ >> {file}; {then}"]
+
+
+def test_a_long_running_process_that_ends_is_started_again(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("d", *daemon(file), max_time=-1)
+    first = until(lambda: starts(file), what="the first start")[0]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(starts(file)) == 2, what="the second start")
+    assert running.job("d")["state"] == "RUNNING"
+    record = until(lambda: runs(running, "d"), what="the first run's record")[0]
+    assert (record["run"], record["state"], record["code"], record["signal"]) == (1, "ERROR", "SIGNAL", "SIGKILL")
+    assert running.task("d")["runs"]["count"] == 1
+
+
+def test_what_ends_early_too_often_is_given_up_with_a_critical_message(running: Fleet, tmp_path: Path) -> None:
+    running.submit("d", "/bin/false", max_time=-1, max_restart=1)
+    assert running.job("d", 60)["state"] == "ERROR"
+    task = running.task("d")
+    assert (task["code"], task["exit_status"]) == ("RESTART_LIMIT", 1)
+    assert [run["run"] for run in runs(running, "d")] == [1, 2]
+    items = running.ask("GET", "/api/v1/jobs/d/log")[1]["items"]
+    assert [item["level"] for item in items] == [9]
+    assert "ended 2 times in a row within 5 minutes" in items[0]["data"]
+
+
+def test_a_failing_job_is_repeated_as_often_as_max_restart_says(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("r", *daemon(file, f"test $(wc -l < {file}) -ge 3"), max_restart=5)
+    assert running.job("r", 60)["state"] == "OK"
+    assert len(starts(file)) == 3
+    assert [(run["run"], run["state"]) for run in runs(running, "r")] == [(1, "ERROR"), (2, "ERROR"), (3, "OK")]
+
+
+def test_killall_ends_the_run_and_not_the_long_running_task(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("d", *daemon(file), max_time=-1)
+    running.submit("once", "/bin/sleep", "1000")
+    until(lambda: starts(file), what="the first start")
+    until(lambda: running.job("once")["state"] == "RUNNING", what="the other job")
+    assert running.ask("POST", "/api/v1/jobs?wait=30", {"cmd": "killall", "target": "1:1"})[1]["state"] == "OK"
+    assert running.job("once", 30)["state"] == "KILLED"
+    until(lambda: len(starts(file)) == 2, what="the second start")
+    assert running.job("d")["state"] == "RUNNING"
+    assert runs(running, "d")[0]["code"] == "KILLED"
+
+
+def test_a_deleted_long_running_job_ends_for_good(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("d", *daemon(file), max_time=-1)
+    pid = until(lambda: starts(file), what="the first start")[0]
+    assert running.ask("DELETE", "/api/v1/jobs/d")[0] == 202
+    assert running.job("d", 30)["state"] == "KILLED"
+    assert running.task("d")["code"] == "KILLED"
+    assert not lives(pid)
+    assert len(starts(file)) == 1
+
+
+def test_a_signal_is_delivered_and_an_ending_one_ends_the_task(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("s", *daemon(file, "trap 'echo reloaded' HUP; while :; do sleep 0.1; done"))
+    until(lambda: starts(file), what="the start")
+    kill = {"cmd": "kill", "args": {"id": "s", "signal": "HUP"}, "target": "1:1"}
+    assert running.ask("POST", "/api/v1/jobs?wait=30", kill)[1]["state"] == "OK"
+    until(lambda: running.lines("s") == ["reloaded"], what="the reload")
+    seed = {"cmd": "kill", "data": json.dumps({"id": "s"}), "target": "1:1"}
+    assert running.ask("POST", "/api/v1/jobs?wait=30", seed)[1]["state"] == "OK"
+    assert running.job("s", 30)["state"] == "KILLED"
+    assert running.ask("POST", "/api/v1/jobs?wait=30", seed)[1]["state"] == "OK"  # it has ended: nothing is left to do
+    assert running.ask("POST", "/api/v1/jobs", {**seed, "data": '{"id": "unknown"}'})[0] == 404
+
+
+def test_a_recurring_job_runs_at_its_period_until_it_is_killed(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("r", *daemon(file, "true"), recurring_period=1)
+    until(lambda: len(starts(file)) >= 3, what="three runs")
+    until(lambda: len(runs(running, "r")) >= 2, what="records of runs")
+    assert running.job("r")["state"] == "RUNNING"
+    running.ask("DELETE", "/api/v1/jobs/r")
+    assert running.job("r", 30)["state"] == "KILLED"
+    assert [run["run"] for run in runs(running, "r")][:2] == [1, 2]
+
+
+def test_jobs_of_one_queue_run_one_after_another(running: Fleet, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = f"echo b >> {log}; sleep 0.2; echo e >> {log}"
+    for n in range(4):
+        running.submit(f"q{n}", "/bin/sh", "-c", line, queue="one")
+    assert {running.job(f"q{n}", 60)["state"] for n in range(4)} == {"OK"}
+    assert log.read_text().split() == ["b", "e"] * 4
+
+
+def test_silence_and_memory_over_the_limit_are_failures(running: Fleet) -> None:
+    running.submit("silent", "/bin/sleep", "1000", watchdog=1)
+    hungry = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 1000"
+    running.submit("hungry", "/bin/sh", "-c", hungry, max_memory=20_000_000)
+    assert running.job("silent", 60)["state"] == "ERROR"
+    assert running.task("silent")["code"] == "LIMIT"
+    assert "silent for 1 s" in running.task("silent")["reason"]
+    assert running.job("hungry", 60)["state"] == "ERROR"
+    assert running.task("hungry")["code"] == "LIMIT"
+
+
+def test_long_running_and_recurring_jobs_come_back_after_an_orderly_restart(running: Fleet, tmp_path: Path) -> None:
+    long, often = tmp_path / "long", tmp_path / "often"
+    running.submit("d", *daemon(long), max_time=-1)
+    running.submit("r", *daemon(often, "true"), recurring_period=1)
+    running.submit("once", "/bin/sleep", "1000")
+    until(lambda: starts(long) and starts(often), what="the first starts")
+    until(lambda: running.job("once")["state"] == "RUNNING", what="the other job")
+    assert running.agents[1].stop() == 0
+    assert not lives(starts(long)[0])
+    before = len(starts(often))
+    assert running.job("once", 30)["state"] == "KILLED"
+    assert running.task("once")["code"] == "AGENT_STOPPED"
+    running.start_agent()
+    until(lambda: len(starts(long)) == 2, what="the long-running one")
+    until(lambda: len(starts(often)) > before, what="the recurring one")
+    assert runs(running, "d")[0]["code"] == "AGENT_STOPPED"
+    assert running.job("d")["state"] == running.job("r")["state"] == "RUNNING"
+
+
+def test_nothing_runs_twice_after_a_kill_of_the_agent(running: Fleet, tmp_path: Path) -> None:
+    """Its children live on; the next start ends them before it starts what is remembered (RELIABILITY 2.4 a)."""
+    long, once = tmp_path / "long", tmp_path / "once"
+    running.submit("d", *daemon(long, "(setsid sleep 1000 &) ; exec sleep 1000"), max_time=-1)
+    running.submit("once", *daemon(once))
+    until(lambda: starts(long) and starts(once), what="the first starts")
+    time_of_note = time.monotonic() + 0.2
+    until(lambda: time.monotonic() > time_of_note, what="the journal to know the processes")
+    running.agents[1].kill()
+    assert lives(starts(long)[0])
+    assert lives(starts(once)[0])
+    running.start_agent()
+    until(lambda: len(starts(long)) == 2, what="the second start")
+    assert not lives(starts(long)[0])
+    assert running.job("once", 60)["state"] == "ERROR"
+    task = running.task("once")
+    assert (task["code"], task["outcome"]) == ("AGENT_RESTARTED", "unknown")
+    assert not lives(starts(once)[0])
+    assert len(starts(once)) == 1
+    record = until(lambda: runs(running, "d"), what="the record of the lost run")[0]
+    assert (record["run"], record["code"], record["outcome"]) == (1, "AGENT_RESTARTED", "unknown")
+
+
+def test_restart_answers_first_and_ends_the_agent_in_order(running: Fleet) -> None:
+    assert running.ask("POST", "/api/v1/jobs?wait=30", {"cmd": "restart", "target": "1:1"})[1]["state"] == "OK"
+    process = running.agents[1].process
+    assert process is not None
+    assert process.wait(30) == 0
+
+
+def test_a_full_agent_still_answers_and_kills(running: Fleet, tmp_path: Path) -> None:
+    running.agents[1].stop()
+    running.start_agent(1, "--config", str(config(tmp_path, "max_jobs = 1\nmax_tasks = 2\n")))
+    for name in ("a", "b", "c"):
+        running.submit(name, "/bin/sleep", "1000")
+    until(lambda: running.job("b")["state"] == "RUNNING", what="two tasks to be taken")
+    assert running.ask("POST", "/api/v1/jobs?wait=30", {"cmd": "ping", "target": "1:1"})[1]["state"] == "OK"
+    running.ask("DELETE", "/api/v1/jobs/b")
+    assert running.job("b", 30)["state"] == "KILLED"
+    assert running.task("b")["starttime"] == 0
+    running.ask("DELETE", "/api/v1/jobs/a")
+    until(lambda: running.job("c")["state"] == "RUNNING", what="the next one's turn")
+
+
+def config(folder: Path, text: str) -> Path:
+    """An agent's file."""
+    file = folder / "agent.toml"
+    file.write_text(text)
+    return file
+
+
+def test_the_agents_own_processes_start_in_order_and_extensions_are_commands(running: Fleet, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    running.agents[1].stop()
+    text = f"""
+[startup.last]
+cmd = "/bin/sh"
+args = ["-c", "echo last >> {log}; exec sleep 1000"]
+depends_on = ["first", "middle"]
+
+[startup.first]
+cmd = "/bin/sh"
+args = ["-c", "sleep 0.5; echo first >> {log}; echo it is up; exec sleep 1000"]
+ready_match = "is up$"
+
+[startup.middle]
+cmd = "/bin/sh"
+args = ["-c", "echo middle >> {log}"]
+max_time = 10
+depends_on = ["first"]
+
+[extensions.greet]
+cmd = "/bin/echo"
+args = ["Hello {{name}}, {{{{name}}}} {{count}}"]
+"""
+    running.start_agent(1, "--config", str(config(tmp_path, text)))
+    until(lambda: log.exists() and log.read_text().split() == ["first", "middle", "last"], what="all to start in order")
+    greet = {"cmd": "greet", "args": {"name": "$(id) {count}", "count": 3}, "target": "1:1", "id": "g"}
+    status, job = running.ask("POST", "/api/v1/jobs?wait=30", greet)
+    assert (status, job["state"]) == (200, "OK") or (status, job["state"]) == (202, "OK")
+    assert running.lines("g") == ["Hello $(id) {count}, {$(id) {count}} 3"]
+    missing = {"cmd": "greet", "args": {"name": "x"}, "target": "1:1", "id": "m"}
+    assert running.ask("POST", "/api/v1/jobs?wait=30", missing)[1]["state"] == "ERROR"
+    assert running.task("m")["code"] == "BAD_ARGUMENTS"
+    assert running.ask("POST", "/api/v1/jobs", {"cmd": "unheard", "target": "1:1"})[0] == 422

@@ -12,7 +12,8 @@ assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave th
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _DEAD = frozenset({"Z", "X", "x"})
 _SMALL = 4096
-_START_FIELD = 19  # counted after the name in parentheses, which may itself hold any byte
+_THREADS_FIELD = 17  # counted after the name in parentheses, which may itself hold any byte
+_START_FIELD = 19  # as above
 _RUN = b"DEPLOYER_RUN="
 
 
@@ -24,11 +25,12 @@ class Stat(Struct, frozen=True):
     parent: int
     session: int
     start: int
+    threads: int = 1
 
     @property
     def alive(self) -> bool:
-        """Neither a zombie nor on its way out."""
-        return self.state not in _DEAD
+        """Neither a zombie nor on its way out; one whose first thread has ended lives by the others."""
+        return self.state not in _DEAD or self.threads > 1
 
 
 class Proc:
@@ -92,7 +94,12 @@ def parse_stat(text: bytes) -> Stat | None:
     fields = text[name_end + 2 :].split()
     try:
         return Stat(
-            int(text[:name_begin]), fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[_START_FIELD])
+            pid=int(text[:name_begin]),
+            state=fields[0].decode(),
+            parent=int(fields[1]),
+            session=int(fields[3]),
+            start=int(fields[_START_FIELD]),
+            threads=int(fields[_THREADS_FIELD]),
         )
     except (ValueError, IndexError):
         return None

@@ -57,9 +57,9 @@ def command(
 ) -> list[str]:
     """Compose the whole command.
 
-    `directories`: the one to go to, and the one to take when that fails (the same: none). `ulimits`: options and values.
-    `groups`: the files through which cgroups are entered. `drop`: setpriv and its options, empty to stay who we are.
-    `names`: of the variables.
+    `directories`: where to go, and where when that fails (the same: nowhere). `ulimits`: options and values. `groups`:
+    the files through which cgroups are entered. `drop`: setpriv and its options, empty to stay who we are. `names`: of
+    the variables.
     """
     enter = [f"{umask:04o}", *ulimits, "--", *directories, *names, "--", *program]
     if not drop:

@@ -46,3 +46,10 @@ def user_environment(environ: Mapping[str, str]) -> dict[str, str]:
         return dict(environ)
     known = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "SHELL": user.pw_shell}
     return known | dict(environ)
+
+
+def own_umask() -> int:
+    """Return our umask, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask

@@ -19,6 +19,7 @@ from deployer_agent.errors import RefusedError
 from deployer_agent.policy import Policy
 from deployer_agent.processes import program_posix
 from deployer_agent.processes import wrapper_posix as wrapper
+from deployer_agent.processes.agent_posix import own_umask
 from deployer_agent.processes.cgroups_posix import Cgroups
 from deployer_agent.processes.plan import Footprint, Plan
 from deployer_agent.processes.privileges_posix import drop
@@ -62,7 +63,12 @@ class PosixLauncher:
         self._reactor = reactor
         self._cgroups = cgroups
         self._here = Surroundings(
-            policy=policy, environment=environment, instance=instance, uid=uid(), cgroups=cgroups is not None
+            policy=policy,
+            environment=environment,
+            instance=instance,
+            uid=uid(),
+            umask=own_umask(),
+            cgroups=cgroups is not None,
         )
         self._started = started
         self._boot = Proc().boot()

@@ -4,7 +4,6 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
-from typing import Final
 
 from msgspec import Struct
 
@@ -19,21 +18,23 @@ from deployer_agent.processes.wrapper_posix import RUN
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
-OWN_UMASK: Final = 0o077
-
 
 class Surroundings(Struct, frozen=True, kw_only=True):
-    """What decides besides the plan. `environment` is the agent's own, `uid` its user, `instance` 32 hex digits."""
+    """What decides besides the plan. `environment`, `uid` and `umask` are the agent's own, `instance` 32 hex digits."""
 
     policy: Policy
     environment: Mapping[str, str]
     instance: str
     uid: int
+    umask: int
     cgroups: bool
 
 
 class Start(Struct, frozen=True, kw_only=True):
-    """What is going to be done. `target` None: stay who we are. `path` may be relative to the directory, `full` not."""
+    """What is going to be done. `target` None: stay who we are. `path` may be relative to the directory, `full` not.
+
+    `plain`: no stage has to go before it, cgroups apart.
+    """
 
     plan: Plan
     path: str
@@ -44,11 +45,7 @@ class Start(Struct, frozen=True, kw_only=True):
     ulimits: list[str]
     group_limits: Mapping[str, int]
     marker: str
-
-    @property
-    def plain(self) -> bool:
-        """Whether no stage has to go before it, cgroups apart."""
-        return self.target is None and not self.ulimits and self.plan.umask == OWN_UMASK
+    plain: bool
 
 
 def prepare(plan: Plan, here: Surroundings) -> Start:
@@ -66,6 +63,7 @@ def prepare(plan: Plan, here: Surroundings) -> Start:
     path = program_posix.locate(plan.executable, environment["PATH"])
     full = os.path.join(os.getcwd(), directories[0], path)  # noqa: PTH109, PTH118 (nothing is to be normalised)
     here.policy.require_executable(full)
+    ulimits = limits.options(_own_limits(decision, here, target))
     return Start(
         plan=plan,
         path=path,
@@ -73,9 +71,10 @@ def prepare(plan: Plan, here: Surroundings) -> Start:
         directories=directories,
         environment=environment,
         target=target,
-        ulimits=limits.options(_own_limits(decision, here, target)),
+        ulimits=ulimits,
         group_limits=_group_limits(plan, decision),
         marker=marker,
+        plain=target is None and not ulimits and plan.umask == here.umask,
     )
 
 

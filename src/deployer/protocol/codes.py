@@ -26,5 +26,9 @@ MAX_TIME: Final = "MAX_TIME"  # ran longer than `max_time`
 KILLED: Final = "KILLED"  # ended on demand
 NO_SUCH_TASK: Final = "NO_SUCH_TASK"  # a kill of what this agent does not have
 NO_SPACE: Final = "NO_SPACE"
+NO_SUCH_USER: Final = "NO_SUCH_USER"  # the host does not know the user or group it should run as
+PRIVILEGES: Final = "PRIVILEGES"  # its user could not be set: nothing was run
+LIMITS: Final = "LIMITS"  # a limit or its cgroup could not be set: nothing was run
+NOT_ALLOWED: Final = "NOT_ALLOWED"  # the policy of the agent's host forbids it
 
 KILLED_CODES: Final = frozenset({CANCELLED, AGENT_STOPPED, KILLED})

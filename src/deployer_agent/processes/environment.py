@@ -7,12 +7,18 @@ from typing import Final
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ALLOWED: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM"})
 _PLACEHOLDER: Final = re.compile(r"\$(agentroot|root|tmp)(?![A-Za-z0-9_])")
+_NOBODY: Final[Mapping[str, str]] = {}
 
 
-def child_environment(base: Mapping[str, str], job: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Make the environment: the allow-list of `base`, what the job asks for, and our own variables above both."""
+def child_environment(
+    base: Mapping[str, str], job: Mapping[str, str], own: Mapping[str, str], user: Mapping[str, str] = _NOBODY
+) -> dict[str, str]:
+    """Make the environment: the allow-list of `base`, then what differs for another `user`, the job's, our own.
+
+    What comes later wins. `user` has HOME, USER, LOGNAME and SHELL when the job does not run as the agent's user.
+    """
     allowed = {name: value for name, value in base.items() if name in _ALLOWED or name.startswith("LC_")}
-    return {"PATH": DEFAULT_PATH} | allowed | dict(job) | dict(own)
+    return {"PATH": DEFAULT_PATH} | allowed | dict(user) | dict(job) | dict(own)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

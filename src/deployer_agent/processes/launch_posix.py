@@ -1,123 +1,121 @@
-"""Starts processes without forking the agent, each in a session of its own (DESIGN 11).
+"""Starts processes without forking the agent (DESIGN 11), as whom and within what the host's policy says.
 
-Twisted's `Process` has one hook, which we override: `os.posix_spawnp` with the three dup2 actions only. All other
-descriptors are close-on-exec from the start, as Python makes them. The working directory is changed and put back around
-the call; nothing else runs in between, as there is one thread that does this.
+What needs neither another user nor limits nor a cgroup is spawned directly; all else goes through the stages of
+`wrapper_posix`, which say on a pipe why they did not start it.
 """
 
 import os
-import pwd
-import shutil
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
-from twisted.internet.main import CONNECTION_DONE
-from twisted.internet.process import Process
+from msgspec import Struct
 from twisted.internet.protocol import ProcessProtocol
-from twisted.python.failure import Failure
 
 from deployer.protocol import codes
+from deployer.protocol.ids import node
 from deployer_agent.errors import RefusedError
-from deployer_agent.processes.environment import child_environment
+from deployer_agent.policy import Policy
+from deployer_agent.processes import program_posix
+from deployer_agent.processes import wrapper_posix as wrapper
+from deployer_agent.processes.agent_posix import own_umask
+from deployer_agent.processes.cgroups_posix import Cgroups
 from deployer_agent.processes.plan import Footprint, Plan
+from deployer_agent.processes.privileges_posix import drop
+from deployer_agent.processes.proc_posix import Proc
+from deployer_agent.processes.process_posix import STATUS, SessionProcess
+from deployer_agent.processes.start_posix import Start, Surroundings, prepare
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
-_DEFAULT_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
-_NOT_EXECUTABLE: Final = (PermissionError, IsADirectoryError)
+_MOST_LEAF: Final = 200
 
 
-class SessionProcess(Process):
-    """A child with a session of its own; its pid is the session's number."""
+class Call(Struct, frozen=True, kw_only=True):
+    """What the kernel is asked to execute. `directory` None: where the agent is."""
 
-    footprint = None
-
-    def _trySpawnInsteadOfFork(  # noqa: N802, PLR0917 (Twisted's name and signature)
-        self,
-        path: bytes | None,
-        uid: int | None,  # noqa: ARG002 (Twisted's signature)
-        gid: int | None,  # noqa: ARG002 (as above)
-        executable: bytes,
-        args: Sequence[bytes],
-        environment: Mapping[bytes, bytes],
-        kwargs: Mapping[str, Any],
-    ) -> bool:
-        """Spawn; True tells Twisted that no fork is needed."""
-        fdmap: Mapping[int, int] = kwargs["fdmap"]
-        with _directory(path):
-            self.pid = os.posix_spawnp(
-                executable,
-                list(args),
-                environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in fdmap.items()],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=_DEFAULT_SIGNALS,
-            )
-        self.pid_of_footprint = self.pid
-        self.status = -1
-        return True
-
-    def hold(self, *, held: bool) -> None:
-        """Stop, or go on, reading what it prints; the pipe keeps the rest and the child waits."""
-        if held:
-            Process.pauseProducing(self)
-        else:
-            Process.resumeProducing(self)
-
-    def feed(self, data: bytes) -> None:
-        """Write to its stdin and close it."""
-        Process.write(self, data)
-        Process.closeStdin(self)
-
-    def abandon(self) -> None:
-        """Close our ends of its pipes, although a process that it left behind may still hold the others."""
-        for pipe in list(self.pipes.values()):
-            pipe.connectionLost(Failure(CONNECTION_DONE))
+    path: str
+    arguments: list[str]
+    environment: Mapping[str, str]
+    directory: str | None = None
+    wrapped: bool
 
 
 class PosixLauncher:
-    """Starts what a plan says, as the agent's own user."""
+    """Starts what a plan says (`plan.Launch`).
 
-    def __init__(self, reactor: Any, *, allow_root: bool, uid: Callable[[], int] = os.geteuid) -> None:
+    `environment`: the agent's own, of which jobs get an allow-list. `instance`: 32 hex digits that differ for each
+    agent. `started` is called with each process's footprint.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        policy: Policy,
+        cgroups: Cgroups | None,
+        instance: str,
+        *,
+        environment: Mapping[str, str],
+        started: Callable[[Footprint], None] = lambda _: None,
+        uid: Callable[[], int] = os.geteuid,
+    ) -> None:
         self._reactor = reactor
-        self._refuses = uid() == 0 and not allow_root
+        self._cgroups = cgroups
+        self._here = Surroundings(
+            policy=policy,
+            environment=environment,
+            instance=instance,
+            uid=uid(),
+            umask=own_umask(),
+            cgroups=cgroups is not None,
+        )
+        self._started = started
+        self._boot = Proc().boot()
         self._null: int | None = None
 
     def launch(self, plan: Plan, protocol: ProcessProtocol) -> SessionProcess:
-        """Start it; RefusedError when that cannot be done."""
-        if self._refuses:
-            raise RefusedError(
-                codes.ROOT_REFUSED, "the agent runs as root and may not run jobs as root: set allow_root to let it"
-            )
-        _require_directory(plan.directory)
-        path = _locate(plan)
-        try:
-            return self._spawn(plan, path, protocol)
-        except OSError as error:
-            raise _refused(plan, error) from None
+        """Start it; RefusedError when that cannot be done.
 
-    def _spawn(self, plan: Plan, path: str, protocol: ProcessProtocol) -> SessionProcess:
-        start: Any = SessionProcess  # untyped in Twisted
-        process: SessionProcess = start(
-            self._reactor,
-            _bytes(path),
-            [_bytes(plan.executable), *map(_bytes, plan.arguments)],
-            {
-                _bytes(name): _bytes(value)
-                for name, value in child_environment(
-                    os.environ, plan.environment, {"DEPLOYER_RUN": f"x:{plan.task}:{plan.run}"}
-                ).items()
-            },
-            None if plan.directory is None else _bytes(plan.directory),
-            protocol,
-            childFDs={0: "w" if plan.data else self._nothing(), 1: "r", 2: "r"},
-        )
+        What only the stages can find out (LIMITS, PRIVILEGES, BAD_WORKDIR, …) is the process's `refusal` when it ends.
+        `plan.environment` holds what is the job's own; the rest of its environment is added here.
+        """
+        start = prepare(plan, self._here)
+        if self._cgroups is None:
+            return self._launch(start, None, [], protocol)
+        group = self._cgroups.make(leaf(plan.task, plan.run), start.group_limits)
+        try:
+            return self._launch(start, group, self._cgroups.doors(group), protocol)
+        except RefusedError:
+            self._cgroups.remove(group)
+            raise
+
+    def _launch(self, start: Start, group: str | None, doors: list[str], protocol: ProcessProtocol) -> SessionProcess:
+        call = _plain(start) if start.plain and group is None else _wrapped(start, doors)
+        try:
+            process = self._spawn(call, start.plan, protocol)
+        except OSError as error:
+            raise _refused(call, start.plan, error) from None
+        process.program = start.plan.executable
+        process.memory_limit = start.group_limits.get("memory", 0) if group is None else 0
         process.footprint = Footprint(
-            pid=process.pid_of_footprint, start=0, boot="", marker=plan.environment.get("DEPLOYER_RUN", "")
+            pid=process.number, start=process.start, boot=self._boot, marker=start.marker, cgroup=group
+        )
+        self._started(process.footprint)
+        return process
+
+    def _spawn(self, call: Call, plan: Plan, protocol: ProcessProtocol) -> SessionProcess:
+        begin: Any = SessionProcess  # untyped in Twisted
+        encoded = program_posix.encoded
+        process: SessionProcess = begin(
+            self._reactor,
+            encoded(call.path),
+            [encoded(argument) for argument in call.arguments],
+            {encoded(name): encoded(value) for name, value in call.environment.items()},
+            None if call.directory is None else encoded(call.directory),
+            protocol,
+            childFDs={0: "w" if plan.data else self._nothing(), 1: "r", 2: "r"}
+            | ({STATUS: "r"} if call.wrapped else {}),
         )
         return process
 
@@ -128,72 +126,40 @@ class PosixLauncher:
         return self._null
 
 
-def seal_descriptors() -> None:
-    """Let no child inherit what the agent itself was given beside 0, 1, 2; these exist from here on."""
-    null = os.open(os.devnull, os.O_RDWR)
-    while null <= 2:  # noqa: PLR2004 (stdin, stdout, stderr)
-        null = os.open(os.devnull, os.O_RDWR)
-    os.close(null)
-    for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd"):  # noqa: PTH208 (names are all we need)
-        if int(name) > 2:  # noqa: PLR2004 (as above)
-            with suppress(OSError):  # the listing's own
-                os.set_inheritable(int(name), False)
+def leaf(task: str, run: int) -> str:
+    """Name a start's cgroup: no longer than a file name may be, and different for different starts."""
+    name = f"{node(task)}-{run}"
+    return name if len(name) <= _MOST_LEAF else f"{name[:100]}-{sha256(name.encode()).hexdigest()[:32]}-{run}"
 
 
-def user_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment, with what the user database knows where a service manager left it out."""
-    try:
-        user = pwd.getpwuid(os.geteuid())
-    except KeyError:
-        return dict(environ)
-    known = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "SHELL": user.pw_shell}
-    return known | dict(environ)
+def _plain(start: Start) -> Call:
+    plan = start.plan
+    return Call(
+        path=start.path,
+        arguments=[plan.executable, *plan.arguments],
+        environment=start.environment,
+        directory=plan.directory,
+        wrapped=False,
+    )
 
 
-@contextmanager
-def _directory(path: bytes | None) -> Iterator[None]:
-    if path is None:
-        yield
-        return
-    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _enter(path)
-        yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
+def _wrapped(start: Start, doors: list[str]) -> Call:
+    plan = start.plan
+    program_posix.require_format(plan.executable, start.full)
+    arguments = wrapper.command(
+        [program_posix.safe(start.path), *plan.arguments],
+        directories=start.directories,
+        umask=plan.umask,
+        ulimits=start.ulimits,
+        groups=doors,
+        drop=[] if start.target is None else drop(start.target),
+        names=list(start.environment),
+    )
+    environment = wrapper.hidden(start.environment)
+    return Call(path=arguments[0], arguments=arguments, environment=environment, wrapped=True)
 
 
-def _enter(path: bytes) -> None:
-    try:
-        os.chdir(path)
-    except OSError as error:
-        raise RefusedError(codes.BAD_WORKDIR, f"cannot work in {os.fsdecode(path)}: {error.strerror}") from None
-
-
-def _require_directory(directory: str | None) -> None:
-    """Tell of a missing directory before the program is looked for relative to it."""
-    if directory is not None and not os.path.isdir(_bytes(directory)):  # noqa: PTH112 (bytes, as the kernel has them)
-        raise RefusedError(codes.BAD_WORKDIR, f"cannot work in {directory}: there is no such directory")
-
-
-def _locate(plan: Plan) -> str:
-    """Return the path to give to the kernel; names without a slash are looked up in the child's own PATH."""
-    if "/" in plan.executable:
-        return plan.executable
-    found = shutil.which(plan.executable, path=plan.environment.get("PATH"))
-    if found is None:
-        raise RefusedError(codes.NOT_FOUND, f"{plan.executable} is not an executable on the PATH")
-    return found
-
-
-def _refused(plan: Plan, error: OSError) -> RefusedError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return RefusedError(codes.NOT_FOUND, f"{plan.executable} does not exist, or its interpreter does not")
-    if isinstance(error, _NOT_EXECUTABLE) or error.strerror == "Exec format error":
-        return RefusedError(codes.NOT_EXECUTABLE, f"{plan.executable} cannot be executed: {error.strerror}")
-    return RefusedError(codes.SPAWN_FAILED, f"{plan.executable} could not be started: {error.strerror}")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+def _refused(call: Call, plan: Plan, error: OSError) -> RefusedError:
+    if not call.wrapped or not isinstance(error, FileNotFoundError):
+        return program_posix.refused(plan.executable, error)
+    return RefusedError(codes.PRIVILEGES, f"{plan.executable} was not started: this host has no {call.path}")

@@ -1,7 +1,6 @@
 """Builds every part of the agent, top to bottom, and starts and stops them in order."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -50,12 +49,14 @@ from deployer_agent.link.session import Proof, Session
 from deployer_agent.outbox.messages import MessageOutbox
 from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.outbox.results import ResultOutbox
+from deployer_agent.platform import load_policy, platform
+from deployer_agent.policy import Policy
 from deployer_agent.processes.manager import Manager, Notes
-from deployer_agent.processes.plan import Footprint
 
 JOURNAL_FILE: Final = "journal.db"
 CONNECT_S: Final = 10.0
 FORGET_S: Final = 3600.0
+PROCESSES_S: Final = 2.0
 LOOK_S: Final = 0.05
 RESTART_S: Final = 1.0
 
@@ -168,15 +169,20 @@ class Working:
     ) -> None:
         self._reactor = reactor
         self._settings = settings
-        launch, ender, trace = platform(reactor, settings)
+        policy = load_policy(settings.policy_file, allow_root=settings.allow_root)
+        self.platform = platform(reactor, policy, journal.instance)
         footprints = Footprints(journal, reactor)
-        self.manager = Manager(launch, ender, reactor, wall, Notes(footprints.begun, footprints.over))
+        notes = Notes(footprints.begun, footprints.over)
+        self.manager = Manager(self.platform.launch, self.platform.ender, reactor, wall, notes)
         numbers = Numbers(journal.messages, journal.reserve_messages)
         self.messages = MessageOutbox(reactor, wall, numbers, settings.hold_bytes, self._hold)
         self.results = ResultOutbox(journal.sent, journal.runs_sent)
         self.acceptance = Acceptance()
         self.roster = Roster(
-            journal, Exits(self.messages.settle, self.results.add, self._end_process), reactor, settings.max_jobs
+            journal,
+            Exits(self.messages.settle, self.results.add, self._end_process),
+            reactor,
+            min(settings.max_jobs, policy.max_jobs or settings.max_jobs),
         )
         verifier = Verifier(identity.keys(), identity.agent, identity.company)
         ways = Ways(verifier=verifier, journal=journal, ask=self.acceptance.ask)
@@ -188,21 +194,25 @@ class Working:
             wall,
         )
         runner = Runner(supervisor, self.messages.add, places(settings.data_dir))
-        table = self._table(journal, runner)
-        self.tasks.know(table)
+        table = self._table(journal, runner, policy)
+        self.tasks.know(table, policy.require_command)
         self.startup = Startup(settings.startup, identity.agent, runner, reactor)
-        orphans = Orphans(footprints, trace, self.manager.clear)
+        orphans = Orphans(footprints, self.platform.trace, self.manager.clear)
         parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
         self.orphans = orphans
         self.recovery = Recovery(parts, table, reactor)
         self.complaints = Complaints(reactor)
         self.link = Link(requests, Outboxes(self.acceptance, self.messages, self.results), reactor, self.complaints)
         self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
-        self._forget = Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor)
+        self._periodic = (
+            Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor),
+            Periodic("looking after processes", PROCESSES_S, self._look, reactor),
+        )
 
     async def start(self) -> None:
         """Go on where the agent was when it ended, then ask for more."""
-        self._forget.startService()
+        for periodic in self._periodic:
+            periodic.startService()
         self.link.open()
         await self.recovery.run()
         self.startup.start(self.orphans.all_gone)
@@ -210,7 +220,8 @@ class Working:
 
     async def stop(self, within_s: float) -> None:
         """End in order: take nothing more, end what runs, keep and post what came of it."""
-        self._forget.stopService()
+        for periodic in self._periodic:
+            periodic.stopService()
         await self.poll.stop()
         await self._drain(self._reactor.seconds() + self._settings.drain_s)
         await self.tasks.stop()
@@ -221,6 +232,7 @@ class Working:
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
+        self.platform.close()
 
     async def _post(self, deadline: float) -> None:
         while (self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:
@@ -234,16 +246,20 @@ class Working:
     def _end_process(self, task: str, number: int | None) -> bool:
         return self.manager.end(task, "KILLED", number)
 
+    async def _look(self) -> None:
+        if len(self.manager):
+            self.platform.look()
+
     def _hold(self, held: bool) -> None:  # noqa: FBT001 (a callable of one value)
         self.manager.hold(held=held)
 
-    def _table(self, journal: Journal, runner: Runner) -> Table:
+    def _table(self, journal: Journal, runner: Runner, policy: Policy) -> Table:
         kill = Kill(self.roster.end, self.manager.signal, journal.knows)
         extensions = {name: extension(its, runner) for name, its in self._settings.extensions.items()}
         return frozen(
             {
                 **extensions,
-                "execute": Handler(of(ExecuteArgs), Execute(runner, lambda: None)),
+                "execute": Handler(of(ExecuteArgs), Execute(runner, policy.require_shell)),
                 "ping": Handler(of(NoArgs), ping, harmless=True),
                 "kill": Handler(of(KillArgs), kill, control=True),
                 "killall": Handler(of(NoArgs), Killall(self.manager.end_all), control=True),
@@ -258,25 +274,6 @@ class Working:
 
 async def _forget(journal: Journal) -> None:
     await journal.forget()
-
-
-def platform(reactor: Any, settings: AgentSettings) -> tuple[Any, Any, Any]:
-    """How this kind of system starts and ends processes, and finds them again."""
-    if sys.platform == "win32":
-        from deployer_agent.processes.launch_any import PlainLauncher  # noqa: PLC0415 (not everywhere)
-
-        plain = PlainLauncher(reactor)
-        return plain.launch, plain, _no_trace
-    else:  # noqa: RET505 (a branch of its own, so that each platform's checker sees only one)
-        from deployer_agent.processes import launch_posix, session_posix  # noqa: PLC0415 (not everywhere)
-
-        launch_posix.seal_descriptors()
-        launcher = launch_posix.PosixLauncher(reactor, allow_root=settings.allow_root)
-        return launcher.launch, session_posix.SessionEnder(), _no_trace
-
-
-def _no_trace(task: str, number: int) -> Footprint:
-    return Footprint(pid=-1, start=0, boot="", marker=f"x:{task}:{number}")
 
 
 def places(data_dir: str) -> dict[str, str]:

@@ -52,13 +52,15 @@ class Tasks:
         self._wall = wall
         self._most = most
         self._table: Table = {}
+        self._require_command: Callable[[str], None] = lambda _: None
         self._arriving = 0
         self._inflight = Inflight()
         self.forged = 0
 
-    def know(self, table: Table) -> None:
-        """Take the table of commands (some of which act on the tasks themselves)."""
+    def know(self, table: Table, require_command: Callable[[str], None]) -> None:
+        """Take the table of commands (some of which act on the tasks themselves), and the host's word on each."""
         self._table = table
+        self._require_command = require_command
 
     @property
     def room(self) -> int:
@@ -106,6 +108,7 @@ class Tasks:
         """Give an entry that is not going to run its result."""
         try:
             require_in_time(entry.command, epoch_ms(self._wall))
+            self._require_command(entry.command.cmd)
             prepare(self._table, entry)
         except RefusedError as error:
             self.log.warn(

@@ -55,9 +55,13 @@ class Cgroups:
         self._home = PREFIX + instance[:8]
         self._left: dict[str, None] = {}
 
+    def name(self, leaf: str) -> str:
+        """Return the name of a group."""
+        return f"{self._home}/{leaf}"
+
     def make(self, leaf: str, limits: Mapping[str, int]) -> str:
         """Make a group and return its name; RefusedError LIMITS. `limits`: `pids` and `memory` (bytes)."""
-        name = f"{self._home}/{leaf}"
+        name = self.name(leaf)
         try:
             for place in self.base.places:
                 self._make(place, leaf)

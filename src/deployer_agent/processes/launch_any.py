@@ -36,6 +36,10 @@ class PlainProcess:
         self.transport.write(data)
         self.transport.closeStdin()
 
+    def signalProcess(self, signalID: int) -> None:  # noqa: N802, N803 (Twisted's)
+        """End it, whatever the signal: there is but one way."""
+        self.transport.signalProcess("TERM" if signalID == signal.SIGTERM else "KILL")
+
     def abandon(self) -> None:
         """Close our ends of its pipes."""
         self.transport.loseConnection()

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -244,3 +245,36 @@ args = ["Hello {{name}}, {{{{name}}}} {{count}}"]
     assert running.ask("POST", "/api/v1/jobs?wait=30", missing)[1]["state"] == "ERROR"
     assert running.task("m")["code"] == "BAD_ARGUMENTS"
     assert running.ask("POST", "/api/v1/jobs", {"cmd": "unheard", "target": "1:1"})[0] == 422
+
+
+def test_a_storm_of_kills_starts_no_run_twice(running: Fleet, tmp_path: Path) -> None:
+    """Each start notes its own mark (task and run): none occurs twice, and no two runs of a task live at once."""
+    file, random = tmp_path / "marks", Random(7)  # noqa: S311 (moments, not secrets)
+    note = f'echo "$DEPLOYER_RUN $$" >> {file}; '
+    running.submit("long", "/bin/sh", "-c", note + "exec sleep 1000", max_time=-1, max_restart=100)
+    running.submit("flaky", "/bin/sh", "-c", note + "sleep 0.2; exit 1", max_time=-1, max_restart=1000)
+    running.submit("often", "/bin/sh", "-c", note, recurring_period=1)
+    jobs = [f"job{n}" for n in range(120)]
+    for cycle in range(12):
+        for job in jobs[cycle * 10 : cycle * 10 + 10]:
+            running.submit(job, "/bin/sh", "-c", note + "sleep 0.1")
+        moment = time.monotonic() + random.uniform(0, 1.5)
+        until(lambda moment=moment: time.monotonic() > moment, what="the moment of the kill")
+        running.agents[1].kill()
+        running.start_agent()
+    states = [running.job(job, 60)["state"] for job in jobs]
+    assert set(states) <= {"OK", "ERROR"}
+    until(lambda: len([mark for mark in marks(file) if ":long:" in mark[0]]) >= 2, what="the long-running one")
+    written = marks(file)
+    names = [mark for mark, _ in written]
+    assert sorted(names) == sorted(set(names))
+    started = {name.split(":")[1] for name in names}
+    assert {job for job, state in zip(jobs, states, strict=True) if state == "OK"} <= started
+    assert len([pid for mark, pid in written if ":long:" in mark and lives(pid)]) == 1
+    assert len([pid for mark, pid in written if ":flaky:" in mark and lives(pid)]) <= 1
+
+
+def marks(file: Path) -> list[tuple[str, int]]:
+    """Marks and pids that scripts have written down, complete lines only."""
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    return [(mark, int(pid)) for mark, pid in (line.split() for line in lines)]

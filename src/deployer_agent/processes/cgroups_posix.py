@@ -103,14 +103,12 @@ class Cgroups:
     def clean(self) -> None:
         """Remove empty groups of earlier runs: ours, and those of others that are long unused."""
         before = time.time() - _STALE_S
-        for place in self.base.places:
-            for home in place.glob(f"{PREFIX}*"):
-                for leaf in home.iterdir():
-                    if leaf.is_dir() and (home.name == self._home or leaf.stat().st_mtime < before):
-                        _remove_tree(leaf)
-                if home.name != self._home:
-                    with suppress(OSError):
-                        home.rmdir()
+        for home in [home for place in self.base.places for home in place.glob(f"{PREFIX}*")]:
+            with suppress(OSError):  # another agent may remove its own meanwhile
+                for group in [*home.iterdir(), home]:
+                    mine = home.name == self._home and group != home
+                    if group.is_dir() and (mine or group.stat().st_mtime < before):
+                        _remove_tree(group)
 
     def close(self) -> None:
         """Remove what is empty of everything that was made."""
@@ -154,6 +152,7 @@ class Cgroups:
 
 
 def _remove_tree(group: Path) -> None:
+    """Remove a group with all below, as far as nobody is in them."""
     for directory, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):
             os.rmdir(directory)  # noqa: PTH106 (a str, as walk gives it)

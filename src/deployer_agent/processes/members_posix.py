@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from deployer_agent.processes.cgroups_posix import Cgroups
+from deployer_agent.processes import cgroups_posix, proc_posix
 from deployer_agent.processes.plan import Footprint
-from deployer_agent.processes.proc_posix import Proc, Stat
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -34,10 +33,13 @@ class Members:
     """Finds and signals everything that belongs to a process (`plan.Ender`)."""
 
     def __init__(
-        self, cgroups: Cgroups | None = None, proc: Proc | None = None, ticks: Callable[[], int] | None = None
+        self,
+        cgroups: cgroups_posix.Cgroups | None = None,
+        proc: proc_posix.Proc | None = None,
+        ticks: Callable[[], int] | None = None,
     ) -> None:
         self._cgroups = cgroups
-        self._proc = proc or Proc()
+        self._proc = proc or proc_posix.Proc()
         self._ticks = ticks or _ticks_of_boot
         self._boot = self._proc.boot()
         self._markers: dict[Key, str] = {}
@@ -102,7 +104,7 @@ class Members:
         if footprint.cgroup is not None and self._cgroups is not None:
             self._cgroups.freeze(footprint.cgroup)
 
-    def _send(self, stat: Stat, number: int) -> int:
+    def _send(self, stat: proc_posix.Stat, number: int) -> int:
         """Signal this very process, not another that has its number now; 1 when it was there."""
         with suppress(OSError):
             handle = os.pidfd_open(stat.pid)
@@ -115,7 +117,7 @@ class Members:
                 os.close(handle)
         return 0
 
-    def _members(self, footprint: Footprint) -> list[Stat]:
+    def _members(self, footprint: Footprint) -> list[proc_posix.Stat]:
         if footprint.boot != self._boot:
             return []
         stats = self._look()
@@ -126,7 +128,9 @@ class Members:
         found = self._remember(footprint.marker, [stat for stat in first if stat.pid != own], stats)
         return [stat for stat in found if stat.alive]
 
-    def _belongs(self, stat: Stat, footprint: Footprint, known: set[Key], stats: dict[int, Stat]) -> bool:
+    def _belongs(
+        self, stat: proc_posix.Stat, footprint: Footprint, known: set[Key], stats: dict[int, proc_posix.Stat]
+    ) -> bool:
         marker = self._markers[_key(stat)]
         if _key(stat) in known or marker:
             return _key(stat) in known or marker == footprint.marker
@@ -135,7 +139,7 @@ class Members:
             return stat.start >= footprint.start and (leader is None or leader.start == footprint.start)
         return self._orphaned_by(stat, stats) == footprint.marker
 
-    def _orphaned_by(self, stat: Stat, stats: dict[int, Stat]) -> str | None:
+    def _orphaned_by(self, stat: proc_posix.Stat, stats: dict[int, proc_posix.Stat]) -> str | None:
         """The only one of our jobs that can have started an adopted orphan about which we know nothing else."""
         ours = stats.get(self._proc.pid())
         if ours is None or stat.parent != ours.pid or stat.session == ours.session:
@@ -149,7 +153,7 @@ class Members:
         possible = [marker for marker, begun in self._begun.items() if begun <= stat.start]
         return possible[0] if len(possible) == 1 else None
 
-    def _look(self) -> dict[int, Stat]:
+    def _look(self) -> dict[int, proc_posix.Stat]:
         """All processes; the markers of those that are new are read, of the others remembered."""
         stats = {stat.pid: stat for stat in self._proc.stats()}
         before = self._markers
@@ -158,7 +162,9 @@ class Members:
         }
         return stats
 
-    def _remember(self, marker: str, first: Iterable[Stat], stats: dict[int, Stat]) -> list[Stat]:
+    def _remember(
+        self, marker: str, first: Iterable[proc_posix.Stat], stats: dict[int, proc_posix.Stat]
+    ) -> list[proc_posix.Stat]:
         """Add all descendants; what this agent started is kept in mind."""
         found = _with_descendants(first, stats)
         if marker in self._begun:
@@ -171,11 +177,11 @@ class Members:
         return self._cgroups.members(footprint.cgroup)
 
 
-def _with_descendants(first: Iterable[Stat], stats: dict[int, Stat]) -> list[Stat]:
-    children: dict[int, list[Stat]] = {}
+def _with_descendants(first: Iterable[proc_posix.Stat], stats: dict[int, proc_posix.Stat]) -> list[proc_posix.Stat]:
+    children: dict[int, list[proc_posix.Stat]] = {}
     for stat in stats.values():
         children.setdefault(stat.parent, []).append(stat)
-    found: dict[int, Stat] = {}
+    found: dict[int, proc_posix.Stat] = {}
     waiting = list(first)
     while waiting:
         stat = waiting.pop()
@@ -185,7 +191,7 @@ def _with_descendants(first: Iterable[Stat], stats: dict[int, Stat]) -> list[Sta
     return list(found.values())
 
 
-def _key(stat: Stat) -> Key:
+def _key(stat: proc_posix.Stat) -> Key:
     return stat.pid, stat.start
 
 

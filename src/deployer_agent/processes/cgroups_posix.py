@@ -80,13 +80,15 @@ class Cgroups:
                 found.update(map(int, (directory / PROCS).read_bytes().split()))
         return sorted(found)
 
-    def freeze(self, name: str) -> None:
-        """Let nobody in it start anything any more. With version 2, end them all."""
-        with suppress(OSError):
+    def freeze(self, name: str) -> bool:
+        """Let nobody in it start anything any more, and with version 2 end them all; False when that failed."""
+        try:
             _write(self.base.pids / name / "pids.max", "0")
-        with suppress(OSError):
             if self.base.unified:
                 _write(self.base.pids / name / "cgroup.kill", "1")
+        except OSError:  # it is gone, or the kernel has no cgroup.kill (before 5.14)
+            return False
+        return True
 
     def over_memory(self, name: str) -> bool:
         """Whether the kernel ended somebody because the group was over its memory."""

@@ -21,11 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from twisted.internet import epollreactor
-
-epollreactor.install()
-
-from twisted.internet import reactor
+from twisted.internet import reactor  # noqa: TID251 (a program of its own; on Linux it is the epoll reactor)
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 

@@ -6,7 +6,7 @@ docs/agent.md has the meaning of each setting, etc/policy.toml an example. Decid
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Annotated, Final, Literal, get_args
@@ -43,11 +43,11 @@ class Decision(Struct, frozen=True, kw_only=True):
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The host's rules. Lists hold names, `"*"` stands for all; `limits` are the default and the most of each."""
 
-    commands: Sequence[str] = ("*",)
-    executables: Sequence[str] = ("*",)
+    commands: tuple[str, ...] = ("*",)
+    executables: tuple[str, ...] = ("*",)
     run_as: Annotated[str, Meta(min_length=1)] | None = None
-    users: Sequence[str] = ()
-    groups: Sequence[str] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     shell: bool = True
     terminals: bool = True
     allow_root: bool = False
@@ -120,7 +120,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {**defaults, **asked}
 
 
-def _names(allowed: Sequence[str], name: str) -> bool:
+def _names(allowed: tuple[str, ...], name: str) -> bool:
     return "*" in allowed or name in allowed
 
 
@@ -141,9 +141,8 @@ def _read(path: Path) -> Policy:
 
 def _require_ours(path: Path, found: os.stat_result) -> None:
     """StartError when somebody besides root and our own user could write it."""
-    if sys.platform == "win32":
-        return
-    if found.st_uid not in {0, os.geteuid()}:
-        raise StartError(f"the policy file {path} belongs to user {found.st_uid}: chown root {path}")
-    if stat.S_IMODE(found.st_mode) & _OTHERS_WRITE:
-        raise StartError(f"the policy file {path} can be written by others: chmod go-w {path}")
+    if sys.platform != "win32":
+        if found.st_uid not in {0, os.geteuid()}:
+            raise StartError(f"the policy file {path} belongs to user {found.st_uid}: chown root {path}")
+        if stat.S_IMODE(found.st_mode) & _OTHERS_WRITE:
+            raise StartError(f"the policy file {path} can be written by others: chmod go-w {path}")

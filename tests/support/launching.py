@@ -25,6 +25,7 @@ from deployer_agent.processes.mounts_posix import find_cgroups
 from deployer_agent.processes.plan import Plan
 from deployer_agent.processes.process_posix import SessionProcess
 from deployer_agent.processes.reaper_posix import reap_orphans
+from support.wait import until
 
 NOBODY = 65534
 LOOK_S = 0.02
@@ -47,8 +48,7 @@ class Heard(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         error = reason.value
-        killed = isinstance(error, ProcessTerminated)
-        self.exit = (error.exitCode, error.signal) if killed else (0, None)  # type: ignore[attr-defined]
+        self.exit = (error.exitCode, error.signal) if isinstance(error, ProcessTerminated) else (0, None)
         self.ended.callback(None)
 
 
@@ -76,7 +76,7 @@ class Bench:
         self.members = Members(self.cgroups)
         self.launcher = PosixLauncher(
             reactor,
-            policy or Policy(allow_root=True, users=["*"], groups=["*"]),
+            policy or Policy(allow_root=True, users=("*",), groups=("*",)),
             self.cgroups,
             self.instance,
             **{"environment": dict(os.environ), "started": self.members.started, **options},
@@ -104,18 +104,17 @@ class Bench:
 
     def close(self) -> None:
         for started in self.started:
-            for _ in range(100):
-                if not self.members.signal(started.process.footprint, 9):
-                    break
-                time.sleep(0.01)
-            self.members.forget(started.process.footprint)
+            footprint = started.process.footprint
+            until(lambda footprint=footprint: not self.members.signal(footprint, 9), what="all to be ended")  # type: ignore[misc]
+            self.members.forget(footprint)
         reap_orphans()
         if self.cgroups is not None:
-            for _ in range(100):
-                self.cgroups.close()
-                if not self.left():
-                    break
-                time.sleep(0.01)
+            until(self._removed, what="the cgroups to be empty", every_s=0.01)
+
+    def _removed(self) -> bool:
+        assert self.cgroups is not None
+        self.cgroups.close()
+        return not self.left()
 
     def left(self) -> list[Path]:
         """Which of our cgroups there are."""
@@ -143,7 +142,7 @@ async def eventually(condition: Any, what: str, deadline_s: float = 30.0) -> Any
     while not (value := condition()):
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline_s} s in vain for {what}")
-        await deferLater(reactor, LOOK_S)  # type: ignore[arg-type]  # zope's interfaces
+        await deferLater(reactor, LOOK_S)
     return value
 
 

@@ -84,13 +84,15 @@ class Cgroups:
                 found.update(map(int, (directory / PROCS).read_bytes().split()))
         return sorted(found)
 
-    def freeze(self, name: str) -> None:
-        """Let nobody in it start anything any more. With version 2, end them all."""
-        with suppress(OSError):
+    def freeze(self, name: str) -> bool:
+        """Let nobody in it start anything any more, and with version 2 end them all; False when that failed."""
+        try:
             _write(self.base.pids / name / "pids.max", "0")
-        with suppress(OSError):
             if self.base.unified:
                 _write(self.base.pids / name / "cgroup.kill", "1")
+        except OSError:  # it is gone, or the kernel has no cgroup.kill (before 5.14)
+            return False
+        return True
 
     def over_memory(self, name: str) -> bool:
         """Whether the kernel ended somebody because the group was over its memory."""
@@ -107,14 +109,12 @@ class Cgroups:
     def clean(self) -> None:
         """Remove empty groups of earlier runs: ours, and those of others that are long unused."""
         before = time.time() - _STALE_S
-        for place in self.base.places:
-            for home in place.glob(f"{PREFIX}*"):
-                for leaf in home.iterdir():
-                    if leaf.is_dir() and (home.name == self._home or leaf.stat().st_mtime < before):
-                        _remove_tree(leaf)
-                if home.name != self._home:
-                    with suppress(OSError):
-                        home.rmdir()
+        for home in [home for place in self.base.places for home in place.glob(f"{PREFIX}*")]:
+            with suppress(OSError):  # another agent may remove its own meanwhile
+                for group in [*home.iterdir(), home]:
+                    mine = home.name == self._home and group != home
+                    if group.is_dir() and (mine or group.stat().st_mtime < before):
+                        _remove_tree(group)
 
     def close(self) -> None:
         """Remove what is empty of everything that was made."""
@@ -158,6 +158,7 @@ class Cgroups:
 
 
 def _remove_tree(group: Path) -> None:
+    """Remove a group with all below, as far as nobody is in them."""
     for directory, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):
             os.rmdir(directory)  # noqa: PTH106 (a str, as walk gives it)

@@ -17,15 +17,17 @@ from deployer.protocol import codes
 from deployer.protocol.ids import node
 from deployer_agent.errors import RefusedError
 from deployer_agent.policy import Policy
-from deployer_agent.processes import program_posix
+from deployer_agent.processes import (
+    agent_posix,
+    cgroups_posix,
+    privileges_posix,
+    proc_posix,
+    process_posix,
+    program_posix,
+    start_posix,
+)
 from deployer_agent.processes import wrapper_posix as wrapper
-from deployer_agent.processes.agent_posix import own_umask
-from deployer_agent.processes.cgroups_posix import Cgroups
 from deployer_agent.processes.plan import Footprint, Plan
-from deployer_agent.processes.privileges_posix import drop
-from deployer_agent.processes.proc_posix import Proc
-from deployer_agent.processes.process_posix import STATUS, SessionProcess
-from deployer_agent.processes.start_posix import Start, Surroundings, prepare
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -53,34 +55,36 @@ class PosixLauncher:
         self,
         reactor: Any,
         policy: Policy,
-        cgroups: Cgroups | None,
+        cgroups: cgroups_posix.Cgroups | None,
         instance: str,
         *,
         environment: Mapping[str, str],
         started: Callable[[Footprint], None] = lambda _: None,
         uid: Callable[[], int] = os.geteuid,
+        setpriv: str = privileges_posix.SETPRIV,
     ) -> None:
         self._reactor = reactor
+        self._setpriv = setpriv
         self._cgroups = cgroups
-        self._here = Surroundings(
+        self._here = start_posix.Surroundings(
             policy=policy,
             environment=environment,
             instance=instance,
             uid=uid(),
-            umask=own_umask(),
+            umask=agent_posix.own_umask(),
             cgroups=cgroups is not None,
         )
         self._started = started
-        self._boot = Proc().boot()
+        self._boot = proc_posix.Proc().boot()
         self._null: int | None = None
 
-    def launch(self, plan: Plan, protocol: ProcessProtocol) -> SessionProcess:
+    def launch(self, plan: Plan, protocol: ProcessProtocol) -> process_posix.SessionProcess:
         """Start it; RefusedError when that cannot be done.
 
         What only the stages can find out (LIMITS, PRIVILEGES, BAD_WORKDIR, …) is the process's `refusal` when it ends.
         `plan.environment` holds what is the job's own; the rest of its environment is added here.
         """
-        start = prepare(plan, self._here)
+        start = start_posix.prepare(plan, self._here)
         if self._cgroups is None:
             return self._launch(start, None, [], protocol)
         group = self._cgroups.make(leaf(plan.task, plan.run), start.group_limits)
@@ -90,8 +94,10 @@ class PosixLauncher:
             self._cgroups.remove(group)
             raise
 
-    def _launch(self, start: Start, group: str | None, doors: list[str], protocol: ProcessProtocol) -> SessionProcess:
-        call = _plain(start) if start.plain and group is None else _wrapped(start, doors)
+    def _launch(
+        self, start: start_posix.Start, group: str | None, doors: list[str], protocol: ProcessProtocol
+    ) -> process_posix.SessionProcess:
+        call = _plain(start) if start.plain and group is None else _wrapped(start, doors, self._setpriv)
         try:
             process = self._spawn(call, start.plan, protocol)
         except OSError as error:
@@ -104,10 +110,10 @@ class PosixLauncher:
         self._started(process.footprint)
         return process
 
-    def _spawn(self, call: Call, plan: Plan, protocol: ProcessProtocol) -> SessionProcess:
-        begin: Any = SessionProcess  # untyped in Twisted
+    def _spawn(self, call: Call, plan: Plan, protocol: ProcessProtocol) -> process_posix.SessionProcess:
+        begin: Any = process_posix.SessionProcess  # untyped in Twisted
         encoded = program_posix.encoded
-        process: SessionProcess = begin(
+        process: process_posix.SessionProcess = begin(
             self._reactor,
             encoded(call.path),
             [encoded(argument) for argument in call.arguments],
@@ -115,7 +121,7 @@ class PosixLauncher:
             None if call.directory is None else encoded(call.directory),
             protocol,
             childFDs={0: "w" if plan.data else self._nothing(), 1: "r", 2: "r"}
-            | ({STATUS: "r"} if call.wrapped else {}),
+            | ({process_posix.STATUS: "r"} if call.wrapped else {}),
         )
         return process
 
@@ -132,7 +138,7 @@ def leaf(task: str, run: int) -> str:
     return name if len(name) <= _MOST_LEAF else f"{name[:100]}-{sha256(name.encode()).hexdigest()[:32]}-{run}"
 
 
-def _plain(start: Start) -> Call:
+def _plain(start: start_posix.Start) -> Call:
     plan = start.plan
     return Call(
         path=start.path,
@@ -143,7 +149,7 @@ def _plain(start: Start) -> Call:
     )
 
 
-def _wrapped(start: Start, doors: list[str]) -> Call:
+def _wrapped(start: start_posix.Start, doors: list[str], setpriv: str) -> Call:
     plan = start.plan
     program_posix.require_format(plan.executable, start.full)
     arguments = wrapper.command(
@@ -152,7 +158,7 @@ def _wrapped(start: Start, doors: list[str]) -> Call:
         umask=plan.umask,
         ulimits=start.ulimits,
         groups=doors,
-        drop=[] if start.target is None else drop(start.target),
+        drop=[] if start.target is None else privileges_posix.drop(start.target, setpriv),
         names=list(start.environment),
     )
     environment = wrapper.hidden(start.environment)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from deployer_agent.errors import StartError
-from deployer_agent.processes.cgroups_posix import PROCS, Base, Cgroups
+from deployer_agent.processes import cgroups_posix
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -69,7 +69,7 @@ def own_directory(mounts: Mapping[str, Mount], own: Mapping[str, str], controlle
 
 def find_cgroups(
     wanted: Wanted, instance: str, proc: Path = Path("/proc/self"), pid: Callable[[], int] = os.getpid
-) -> Cgroups | None:
+) -> cgroups_posix.Cgroups | None:
     """Return the cgroups that this agent may use; StartError when they are wanted (True) and there are none."""
     base = None
     if wanted:
@@ -83,19 +83,19 @@ def find_cgroups(
                 "or with Delegate=yes in its systemd unit"
             )
         return None
-    made = Cgroups(base, instance)
+    made = cgroups_posix.Cgroups(base, instance)
     made.clean()
     return made
 
 
-def _first(mounts: Mapping[str, Mount], own: Mapping[str, str]) -> Base | None:
+def _first(mounts: Mapping[str, Mount], own: Mapping[str, str]) -> cgroups_posix.Base | None:
     pids, memory = (own_directory(mounts, own, name) for name in NEEDED)
     if pids is None or memory is None or not (_writable(pids) and _writable(memory)):
         return None
-    return Base(unified=False, pids=pids, memory=memory)
+    return cgroups_posix.Base(unified=False, pids=pids, memory=memory)
 
 
-def _second(mounts: Mapping[str, Mount], own: Mapping[str, str], pid: Callable[[], int]) -> Base | None:
+def _second(mounts: Mapping[str, Mount], own: Mapping[str, str], pid: Callable[[], int]) -> cgroups_posix.Base | None:
     group = own_directory(mounts, own, UNIFIED)
     if group is not None and group.name == _AGENT and not group.samefile(mounts[UNIFIED].point):
         group = group.parent  # where an agent before us, in the same unit, has put us
@@ -103,7 +103,7 @@ def _second(mounts: Mapping[str, Mount], own: Mapping[str, str], pid: Callable[[
         return None
     if not _ready(group):
         _make_room(group, pid())
-    return Base(unified=True, pids=group, memory=group) if _ready(group) else None
+    return cgroups_posix.Base(unified=True, pids=group, memory=group) if _ready(group) else None
 
 
 def _make_room(group: Path, pid: int) -> None:
@@ -111,11 +111,11 @@ def _make_room(group: Path, pid: int) -> None:
     leaf = group / _AGENT
     try:
         leaf.mkdir(exist_ok=True)
-        (leaf / PROCS).write_text(str(pid))
+        (leaf / cgroups_posix.PROCS).write_text(str(pid))
         (group / "cgroup.subtree_control").write_text("+pids +memory")
     except OSError:  # others are in the group too, so it is not ours alone
         with suppress(OSError):
-            (group / PROCS).write_text(str(pid))
+            (group / cgroups_posix.PROCS).write_text(str(pid))
             leaf.rmdir()
 
 
@@ -131,7 +131,7 @@ def _delegated(group: Path) -> bool:
 
 
 def _writable(group: Path) -> bool:
-    return os.access(group, os.W_OK | os.X_OK) and os.access(group / PROCS, os.W_OK)
+    return os.access(group, os.W_OK | os.X_OK) and os.access(group / cgroups_posix.PROCS, os.W_OK)
 
 
 def _plain(path: str) -> str:

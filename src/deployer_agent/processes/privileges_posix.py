@@ -15,6 +15,7 @@ from deployer_agent.errors import RefusedError
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
 SETPRIV: Final = "/usr/bin/setpriv"
+"""The program of util-linux that gives up privileges."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -53,11 +54,11 @@ def uid_of(user: str) -> int:
     return _user(user).pw_uid
 
 
-def drop(target: Identity) -> list[str]:
+def drop(target: Identity, setpriv: str) -> list[str]:
     """Return the command in front of another one that makes it run as the target, with no way back."""
     groups = ",".join(map(str, target.groups))
     return [
-        SETPRIV,
+        setpriv,
         f"--reuid={target.uid}",
         f"--regid={target.gid}",
         f"--groups={groups}",

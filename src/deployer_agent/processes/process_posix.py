@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 
 from deployer.protocol import codes
 from deployer_agent.errors import RefusedError
+from deployer_agent.processes import proc_posix
 from deployer_agent.processes import wrapper_posix as wrapper
 from deployer_agent.processes.plan import Footprint
-from deployer_agent.processes.proc_posix import Proc
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -48,7 +48,7 @@ class SessionProcess(Process):
     number = 0
     start = 0
     _said = b""
-    _proc = Proc()
+    _proc = proc_posix.Proc()
 
     def _trySpawnInsteadOfFork(  # noqa: N802, PLR0917 (Twisted's name and signature)
         self,

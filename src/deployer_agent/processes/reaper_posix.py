@@ -6,17 +6,17 @@ from contextlib import suppress
 
 from twisted.internet import process
 
-from deployer_agent.processes.proc_posix import Proc
+from deployer_agent.processes import proc_posix
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
 
-def reap_orphans(proc: Proc | None = None) -> int:
+def reap_orphans(proc: proc_posix.Proc | None = None) -> int:
     """Bury adopted processes that have ended; returns how many. Twisted's children are left to Twisted.
 
     Those in our own session too: a job's never are, what other parts of the program started themselves is.
     """
-    here = proc or Proc()
+    here = proc or proc_posix.Proc()
     own, buried = os.getsid(0), 0
     for pid in here.children():
         if pid not in process.reapProcessHandlers:

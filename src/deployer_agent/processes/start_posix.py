@@ -10,11 +10,9 @@ from msgspec import Struct
 from deployer.protocol import codes
 from deployer_agent.errors import RefusedError
 from deployer_agent.policy import DEFAULT_PIDS, Decision, Policy
-from deployer_agent.processes import limits, program_posix
+from deployer_agent.processes import limits, privileges_posix, program_posix, wrapper_posix
 from deployer_agent.processes.environment import child_environment
 from deployer_agent.processes.plan import Plan
-from deployer_agent.processes.privileges_posix import Identity, identity, uid_of
-from deployer_agent.processes.wrapper_posix import RUN
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
@@ -41,7 +39,7 @@ class Start(Struct, frozen=True, kw_only=True):
     full: str
     directories: tuple[str, str]
     environment: Mapping[str, str]
-    target: Identity | None
+    target: privileges_posix.Identity | None
     ulimits: list[str]
     group_limits: Mapping[str, int]
     marker: str
@@ -51,12 +49,12 @@ class Start(Struct, frozen=True, kw_only=True):
 def prepare(plan: Plan, here: Surroundings) -> Start:
     """Decide everything; RefusedError."""
     decision = here.policy.judge(
-        user=plan.user, group=plan.group, limits=plan.limits, agent_uid=here.uid, uid_of=uid_of
+        user=plan.user, group=plan.group, limits=plan.limits, agent_uid=here.uid, uid_of=privileges_posix.uid_of
     )
     target = _target(decision, here.uid)
     marker = f"{here.instance}:{plan.task}:{plan.run}"
     user = {} if target is None else target.environment
-    environment = child_environment(here.environment, plan.environment, {RUN: marker}, user)
+    environment = child_environment(here.environment, plan.environment, {wrapper_posix.RUN: marker}, user)
     directories = _directories(plan.directory, target)
     if target is None:
         program_posix.require_directory(directories[0])
@@ -78,11 +76,11 @@ def prepare(plan: Plan, here: Surroundings) -> Start:
     )
 
 
-def _target(decision: Decision, own: int) -> Identity | None:
+def _target(decision: Decision, own: int) -> privileges_posix.Identity | None:
     """Whom to become; None to stay who we are."""
     if decision.user is None and decision.group is None:
         return None
-    target = identity(decision.user, decision.group, own)
+    target = privileges_posix.identity(decision.user, decision.group, own)
     if target.uid == own and decision.group is None:
         return None
     if own != 0:
@@ -92,7 +90,7 @@ def _target(decision: Decision, own: int) -> Identity | None:
     return target
 
 
-def _own_limits(decision: Decision, here: Surroundings, target: Identity | None) -> dict[str, int]:
+def _own_limits(decision: Decision, here: Surroundings, target: privileges_posix.Identity | None) -> dict[str, int]:
     """The limits of each process. Without cgroups, `pids` bounds all processes of a user that is not root."""
     found = {name: value for name, value in decision.limits.items() if name in limits.RESOURCES}
     pids = decision.limits.get("pids")
@@ -109,7 +107,7 @@ def _group_limits(plan: Plan, decision: Decision) -> dict[str, int]:
     return found | ({"memory": min(memory)} if memory else {})
 
 
-def _directories(given: str | None, target: Identity | None) -> tuple[str, str]:
+def _directories(given: str | None, target: privileges_posix.Identity | None) -> tuple[str, str]:
     """Where to go, and where when that fails: only another user's home may be missing."""
     if given is not None:
         return (program_posix.safe(given),) * 2

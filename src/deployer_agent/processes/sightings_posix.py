@@ -1,0 +1,147 @@
+"""Which processes belong to which job: what /proc shows now, and what it showed before.
+
+To a job belong: who is in its session; who has its DEPLOYER_RUN in the environment; who was seen to belong to it; and
+all children of these. An orphan that came to the agent (a subreaper) and shows none of that belongs to a job when no
+other can have started it, by the times.
+"""
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from deployer_agent.processes import proc_posix
+from deployer_agent.processes.plan import Footprint
+
+assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
+
+PAST: Final = 10_000
+"""So many jobs that have ended are remembered by their times."""
+
+_HERTZ: Final = os.sysconf("SC_CLK_TCK")
+
+Key = tuple[int, int]
+"""Pid and start: no two processes of one boot have both the same."""
+
+
+class Snapshot:
+    """All processes at one time, by what they are looked for."""
+
+    def __init__(self, stats: Iterable[proc_posix.Stat]) -> None:
+        self.stats: dict[int, proc_posix.Stat] = {}
+        self.children: dict[int, list[proc_posix.Stat]] = {}
+        self.sessions: dict[int, list[proc_posix.Stat]] = {}
+        for stat in stats:
+            self.stats[stat.pid] = stat
+            self.children.setdefault(stat.parent, []).append(stat)
+            self.sessions.setdefault(stat.session, []).append(stat)
+
+    def has(self, pid: int, start: int) -> bool:
+        """Whether this very process is there."""
+        stat = self.stats.get(pid)
+        return stat is not None and stat.start == start
+
+    def session(self, footprint: Footprint) -> list[proc_posix.Stat]:
+        """Who is in the session; nobody when its number is another process's now."""
+        leader = self.stats.get(footprint.pid)
+        if leader is not None and leader.start != footprint.start:
+            return []
+        return [stat for stat in self.sessions.get(footprint.pid, ()) if stat.start >= footprint.start]
+
+    def family(self, first: Iterable[proc_posix.Stat]) -> list[proc_posix.Stat]:
+        """Return these with all their descendants."""
+        found: dict[int, proc_posix.Stat] = {}
+        waiting = list(first)
+        while waiting:
+            stat = waiting.pop()
+            if stat.pid not in found:
+                found[stat.pid] = stat
+                waiting += self.children.get(stat.pid, ())
+        return list(found.values())
+
+
+class Sightings:
+    """What is known of the jobs of this agent, and of earlier ones by their footprints."""
+
+    def __init__(self, proc: proc_posix.Proc, ticks: Callable[[], int] | None = None) -> None:
+        self._proc = proc
+        self._ticks = ticks or _ticks_of_boot
+        self._markers: dict[Key, str] = {}
+        self._bearers: dict[str, list[proc_posix.Stat]] = {}
+        self._running: dict[str, Footprint] = {}
+        self._seen: dict[str, set[Key]] = {}
+        self._past: deque[tuple[int, int]] = deque(maxlen=PAST)
+
+    def started(self, footprint: Footprint) -> None:
+        """Know of a process that this agent has started."""
+        self._running[footprint.marker] = footprint
+
+    def forget(self, footprint: Footprint) -> None:
+        """Know only when it ran."""
+        self._seen.pop(footprint.marker, None)
+        begun = self._running.pop(footprint.marker, None)
+        if begun is not None:
+            self._past.append((begun.start, self._ticks()))
+
+    def look(self) -> None:
+        """Remember who belongs to the jobs that run."""
+        now = self._now()
+        for footprint in self._running.values():
+            self._family(footprint, now, ())
+
+    def of(self, footprint: Footprint, inside: Iterable[int] = ()) -> list[proc_posix.Stat]:
+        """Who belongs to a job and is no zombie. `inside`: the numbers of those who are known to."""
+        return [stat for stat in self._family(footprint, self._now(), inside) if stat.alive]
+
+    def _now(self) -> Snapshot:
+        """Markers of processes that have one are read once, as a program that it starts may lose it."""
+        now, before = Snapshot(self._proc.stats()), self._markers
+        self._markers, self._bearers = {}, {}
+        for stat in now.stats.values():
+            marker = before.get(_key(stat)) or self._proc.marker(stat.pid)
+            self._markers[_key(stat)] = marker
+            if marker:
+                self._bearers.setdefault(marker, []).append(stat)
+        return now
+
+    def _family(self, footprint: Footprint, now: Snapshot, inside: Iterable[int]) -> list[proc_posix.Stat]:
+        marker, own = footprint.marker, self._proc.pid()
+        first = [stat for stat in now.session(footprint) if self._markers[_key(stat)] in {"", marker}]
+        first += self._bearers.get(marker, ())
+        first += [
+            stat for pid, start in self._seen.get(marker, ()) if (stat := now.stats.get(pid)) and stat.start == start
+        ]
+        first += [now.stats[pid] for pid in inside if pid in now.stats]
+        first += [stat for stat in self._strays(now) if self._only(stat) == marker]
+        # not ourselves, when it was a job of an earlier agent that has started us
+        found = now.family(stat for stat in first if stat.pid != own)
+        if marker in self._running:
+            self._seen[marker] = set(map(_key, found))
+        return found
+
+    def _strays(self, now: Snapshot) -> Iterator[proc_posix.Stat]:
+        """Orphans that came to us and about which nothing is known."""
+        ours = now.stats.get(self._proc.pid())
+        leaders = {footprint.pid for footprint in self._running.values()}
+        for stat in now.children.get(self._proc.pid(), ()):
+            if ours and stat.session != ours.session and stat.session not in leaders and not self._markers[_key(stat)]:
+                yield stat
+
+    def _only(self, stray: proc_posix.Stat) -> str | None:
+        """The only one of our jobs that can have started it."""
+        if any(_key(stray) in seen for seen in self._seen.values()):
+            return None
+        if any(begun <= stray.start <= ended for begun, ended in self._past):
+            return None
+        possible = [marker for marker, begun in self._running.items() if begun.start <= stray.start]
+        return possible[0] if len(possible) == 1 else None
+
+
+def _key(stat: proc_posix.Stat) -> Key:
+    return stat.pid, stat.start
+
+
+def _ticks_of_boot() -> int:
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _HERTZ)

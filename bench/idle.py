@@ -31,7 +31,9 @@ def idle(made: Fleet) -> None:
     after, passed = agent.cpu_times(), time.monotonic() - begin
     cpu = (after.user + after.system - before.user - before.system) / passed
     resident = agent.memory_info().rss / 1e6
-    print(f"idle with 10 processes: {resident:.1f} MB resident (asked: below 70), {cpu:.2%} of a core (asked: below 1 %)")
+    print(
+        f"idle with 10 processes: {resident:.1f} MB resident (asked: below 70), {cpu:.2%} of a core (asked: below 1 %)"
+    )
 
 
 def remembered(made: Fleet) -> None:

@@ -8,8 +8,8 @@ agent's groups of the two hierarchies must be writable. A name stands for the le
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave th
 
 PREFIX: Final = "deployer-"
 PROCS: Final = "cgroup.procs"
+TASKS: Final = "tasks"
 _STALE_S: Final = 600.0
 _TRIES: Final = 16
 _FILES: Final[Mapping[bool, Mapping[str, Sequence[str]]]] = {
@@ -75,6 +76,24 @@ class Cgroups:
     def doors(self, name: str) -> list[str]:
         """Return the files into which a process writes 0 to enter."""
         return [f"{place}/{name}/{PROCS}" for place in self.base.places]
+
+    @property
+    def enterable(self) -> bool:
+        """Whether one of our threads can enter: version 1 moves threads, version 2 whole processes only."""
+        return not self.base.unified
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Let this thread be in the group, so that what it starts is there from its first moment. RefusedError LIMITS.
+
+        Twice as fast as letting the child enter, which takes a shell in front of it.
+        """
+        try:
+            self._enter(name)
+            yield
+        finally:
+            for place in self.base.places:
+                _write(place / TASKS, "0")
 
     def members(self, name: str) -> list[int]:
         """Return all that are in the group or below it, zombies included."""
@@ -135,6 +154,13 @@ class Cgroups:
             if self.base.unified:
                 _write(home / "cgroup.subtree_control", "+pids +memory")
             (home / leaf).mkdir(mode=0o755)
+
+    def _enter(self, name: str) -> None:
+        try:
+            for place in self.base.places:
+                _write(place / name / TASKS, "0")
+        except OSError as error:
+            raise RefusedError(codes.LIMITS, f"its cgroup {name} could not be entered: {error}") from None
 
     def _limit(self, name: str, resource: str, limit: int) -> None:
         place = self.base.pids if resource == "pids" else self.base.memory

@@ -86,18 +86,26 @@ class PosixLauncher:
         """
         start = start_posix.prepare(plan, self._here)
         if self._cgroups is None:
-            return self._launch(start, None, [], protocol)
+            return self._launch(start, None, protocol, _call(start, [], self._setpriv))
         group = self._cgroups.make(leaf(plan.task, plan.run), start.group_limits)
         try:
-            return self._launch(start, group, self._cgroups.doors(group), protocol)
+            return self._launch_within(self._cgroups, group, start, protocol)
         except RefusedError:
             self._cgroups.remove(group)
             raise
 
-    def _launch(
-        self, start: start_posix.Start, group: str | None, doors: list[str], protocol: ProcessProtocol
+    def _launch_within(
+        self, cgroups: cgroups_posix.Cgroups, group: str, start: start_posix.Start, protocol: ProcessProtocol
     ) -> process_posix.SessionProcess:
-        call = _plain(start) if start.plain and group is None else _wrapped(start, doors, self._setpriv)
+        """In its group from its first moment: we enter it ourselves where that can be done, else the stages do."""
+        if not cgroups.enterable:
+            return self._launch(start, group, protocol, _call(start, cgroups.doors(group), self._setpriv))
+        with cgroups.inside(group):
+            return self._launch(start, group, protocol, _call(start, [], self._setpriv))
+
+    def _launch(
+        self, start: start_posix.Start, group: str | None, protocol: ProcessProtocol, call: Call
+    ) -> process_posix.SessionProcess:
         try:
             process = self._spawn(call, start.plan, protocol)
         except OSError as error:
@@ -136,6 +144,10 @@ def leaf(task: str, run: int) -> str:
     """Name a start's cgroup: no longer than a file name may be, and different for different starts."""
     name = f"{node(task)}-{run}"
     return name if len(name) <= _MOST_LEAF else f"{name[:100]}-{sha256(name.encode()).hexdigest()[:32]}-{run}"
+
+
+def _call(start: start_posix.Start, doors: list[str], setpriv: str) -> Call:
+    return _plain(start) if start.plain and not doors else _wrapped(start, doors, setpriv)
 
 
 def _plain(start: start_posix.Start) -> Call:

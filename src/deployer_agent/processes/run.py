@@ -30,6 +30,7 @@ class Run:
         self._why: str | None = None
         self._ending: Ending | None = None
         self._exit: Exit | None = None
+        self._most_memory = 0
         self._delivered: set[int] = set()
         self._timers: dict[str, Call] = {}
         self._begun_ms = epoch_ms(wall)
@@ -43,6 +44,7 @@ class Run:
         process: Running = launch(self._plan, self.child)
         self.child.process = process
         self.footprint = process.footprint
+        self._most_memory = self._plan.max_memory or getattr(process, "memory_limit", 0)
         if self._plan.data:
             process.feed(self._plan.data.encode("utf-8", "surrogatepass"))
         if self.child.alive:
@@ -76,7 +78,7 @@ class Run:
             self._later("time", plan.max_time, lambda: self.end("MAX_TIME"))
         if plan.watchdog:
             self._later("silence", plan.watchdog, self._check_silence)
-        if plan.max_memory:
+        if self._most_memory:
             self._later("memory", MEMORY_S, self._check_memory)
 
     def _check_silence(self) -> None:
@@ -88,8 +90,8 @@ class Run:
 
     def _check_memory(self) -> None:
         used = self._ender.memory(self.footprint)
-        if used > self._plan.max_memory:
-            self.end("LIMIT", f"it used {used} bytes of memory, more than its {self._plan.max_memory}")
+        if used > self._most_memory:
+            self.end("LIMIT", f"it used {used} bytes of memory, more than its {self._most_memory}")
         else:
             self._later("memory", MEMORY_S, self._check_memory)
 

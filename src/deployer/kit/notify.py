@@ -16,6 +16,7 @@ from deployer.kit.periodic import Periodic
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
+_FAMILY: Final = getattr(socket, "AF_UNIX", 0)  # not on every system
 _MICROSECONDS: Final = 1_000_000
 
 
@@ -52,7 +53,7 @@ class Notifier:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+            with socket.socket(_FAMILY, socket.SOCK_DGRAM) as speaker:
                 speaker.setblocking(False)
                 speaker.sendto(state.encode(), address)
         except OSError as error:

@@ -13,7 +13,7 @@ from deployer_agent.journal.patience import written
 from deployer_agent.journal.records import History, Key, RunRecord
 from deployer_agent.processes.plan import Footprint
 
-NOTE_S: Final = 0.05
+NOTE_S: Final = 0.25
 """Processes that live no longer are not written down one by one: the mark in their environment finds them too."""
 
 _encode = msgspec.json.Encoder().encode

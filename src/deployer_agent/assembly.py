@@ -20,6 +20,7 @@ from deployer.kit.files import private_dir
 from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
+from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
@@ -34,6 +35,7 @@ from deployer_agent.commands.startup import Startup
 from deployer_agent.commands.supervise import Supervisor
 from deployer_agent.commands.supervise import Ways as SupervisorWays
 from deployer_agent.commands.tasks import Tasks, Ways
+from deployer_agent.commands.usage import UsageCommands
 from deployer_agent.commands.verify import Verifier
 from deployer_agent.config import AgentSettings
 from deployer_agent.errors import StartError
@@ -169,6 +171,7 @@ class Working:
     ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._wall = wall
         policy = load_policy(settings.policy_file, allow_root=settings.allow_root)
         self.platform = platform(reactor, policy, journal.instance)
         footprints = Footprints(journal, reactor)
@@ -255,10 +258,13 @@ class Working:
 
     def _table(self, journal: Journal, runner: Runner, policy: Policy) -> Table:
         kill = Kill(self.roster.end, self.manager.signal, journal.knows)
+        usage = UsageCommands(self.roster.tasks, self.manager.pids, self._reactor, self._wall)
         extensions = {name: extension(its, runner) for name, its in self._settings.extensions.items()}
         return frozen(
             {
                 **extensions,
+                **facts.handlers(self._reactor, self._wall),
+                **usage.handlers(),
                 "execute": Handler(of(ExecuteArgs), Execute(runner, policy.require_shell)),
                 "ping": Handler(of(NoArgs), ping, harmless=True),
                 "kill": Handler(of(KillArgs), kill, control=True),

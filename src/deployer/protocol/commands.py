@@ -148,12 +148,28 @@ class KillArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     name: Name = ""
 
 
+class ProcessArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Arguments of `get_process_stats`: one task that runs."""
+
+    id: TaskId
+    domain: Name = ""
+    name: Name = ""
+
+
 ARGUMENTS: Final[Mapping[str, type[Struct]]] = {
     "execute": ExecuteArgs,
     "ping": NoArgs,
     "kill": KillArgs,
     "killall": NoArgs,
     "restart": NoArgs,
+    "get_process_stats": ProcessArgs,
+    "get_processes_stats": NoArgs,
+    "get_aggregated_stats": NoArgs,
+    "get_cpu_info": NoArgs,
+    "get_mem_info": NoArgs,
+    "get_disk_info": NoArgs,
+    "get_nic_info": NoArgs,
+    "get_os_info": NoArgs,
 }
 """The commands that a client may ask for. Nothing is ever looked up by attribute (J6)."""
 

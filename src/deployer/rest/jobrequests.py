@@ -15,7 +15,8 @@ from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, ExecuteArgs, K
 from deployer.protocol.ids import AgentId, JobId
 from deployer.stores.agents import Agents
 
-KILL = "kill"
+ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats"})
+"""Commands whose arguments may come in `data` as a JSON object, as seed 001 has it."""
 
 
 class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +58,7 @@ class JobRequests:
         try:
             kind = ARGUMENTS.get(body.cmd)
             if kind is not None:
-                return convert(kind, _with_id(body) if body.cmd == KILL else body.args)
+                return convert(kind, _with_data(body) if body.cmd in ARGUMENTS_IN_DATA else body.args)
             await self._require_extension(caller, body.cmd, target)
             return extensions.read(body.args)
         except Misfit as error:
@@ -76,21 +77,15 @@ class JobRequests:
             await self._dispatcher.task(caller.company, args.id, target)
 
 
-class _KillData(Struct, frozen=True):
-    """The form of seed 001: the id in `data`."""
-
-    id: str
-
-
-def _with_id(body: JobRequest) -> Raw:
-    """A kill names its task in `args`, or as seed 001 has it in `data`."""
+def _with_data(body: JobRequest) -> Raw:
+    """All arguments; those of `args` win over those of `data`."""
     if not body.data:
         return body.args
     try:
-        data, args = convert(_KillData, Raw(body.data.encode())), convert(dict[str, Raw], body.args)
+        data = convert(dict[str, Raw], Raw(body.data.encode()))
     except (NotJson, Misfit, UnicodeEncodeError):
-        raise InvalidError("/data", 'the data of a kill is {"id": task}, or empty') from None
-    return Raw(msgspec.json.encode({"id": data.id, **args}))
+        raise InvalidError("/data", f"the data of {body.cmd} is a JSON object with its arguments, or empty") from None
+    return Raw(msgspec.json.encode({**data, **convert(dict[str, Raw], body.args)}))
 
 
 def _target(text: str) -> AgentId:

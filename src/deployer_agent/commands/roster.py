@@ -63,6 +63,10 @@ class Roster:
         """How many run that end by themselves."""
         return sum(task.at_work and not task.remembered for task in self._tasks.values())
 
+    def tasks(self) -> list[Task]:
+        """All of them."""
+        return list(self._tasks.values())
+
     def register(self, task: Task) -> Task:
         """Know it from here on."""
         self._tasks[task.id] = task

@@ -68,6 +68,11 @@ class Manager:
             run.end(by)
         return len(runs)
 
+    def pids(self, task: str) -> list[int]:
+        """Return the processes of a task, with all that they started; none when none runs."""
+        run = self._runs.get(task)
+        return [] if run is None else self._ender.members(run.footprint)
+
     def signal(self, task: str, number: int) -> bool:
         """Send a signal to a task's process and leave it at that; False when none runs."""
         run = self._runs.get(task)

@@ -70,6 +70,7 @@ class Sightings:
         self._ticks = ticks or _ticks_of_boot
         self._markers: dict[Key, str] = {}
         self._bearers: dict[str, list[proc_posix.Stat]] = {}
+        self._adopted: dict[str | None, list[proc_posix.Stat]] = {}
         self._running: dict[str, Footprint] = {}
         self._seen: dict[str, set[Key]] = {}
         self._past: deque[tuple[int, int]] = deque(maxlen=PAST)
@@ -104,17 +105,18 @@ class Sightings:
             self._markers[_key(stat)] = marker
             if marker:
                 self._bearers.setdefault(marker, []).append(stat)
+        self._adopted = {}
+        for stat in self._strays(now):
+            self._adopted.setdefault(self._only(stat), []).append(stat)
         return now
 
     def _family(self, footprint: Footprint, now: Snapshot, inside: Iterable[int]) -> list[proc_posix.Stat]:
         marker, own = footprint.marker, self._proc.pid()
         first = [stat for stat in now.session(footprint) if self._markers[_key(stat)] in {"", marker}]
         first += self._bearers.get(marker, ())
-        first += [
-            stat for pid, start in self._seen.get(marker, ()) if (stat := now.stats.get(pid)) and stat.start == start
-        ]
+        first += [now.stats[pid] for pid, start in self._seen.get(marker, ()) if now.has(pid, start)]
         first += [now.stats[pid] for pid in inside if pid in now.stats]
-        first += [stat for stat in self._strays(now) if self._only(stat) == marker]
+        first += self._adopted.get(marker, ())
         # not ourselves, when it was a job of an earlier agent that has started us
         found = now.family(stat for stat in first if stat.pid != own)
         if marker in self._running:

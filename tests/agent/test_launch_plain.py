@@ -190,3 +190,11 @@ def test_a_child_sees_the_allow_list_and_our_own_variables() -> None:
     assert made == {"HOME": "/h", "LC_ALL": "C", "X": "1", "DEPLOYER_JOB": "j"}
     assert child_environment(base, {}, {}, {"HOME": "/n"})["HOME"] == "/n"
     assert child_environment(base, {"HOME": "/j"}, {}, {"HOME": "/n"})["HOME"] == "/j"
+
+
+async def test_what_needs_no_stages_has_none() -> None:
+    with bench() as here:
+        assert here.start(sh("true")).process.pipes.keys() == {1, 2}
+        assert here.start(sh("true", umask=0o022)).process.pipes.keys() == {1, 2, 3}
+        for started in here.started:
+            await started.heard.ended

@@ -30,9 +30,9 @@ def safe(path: str) -> str:
     return path if path.startswith("/") else f"./{path}"
 
 
-def require_directory(directory: str | None) -> None:
+def require_directory(directory: str) -> None:
     """Tell of a missing directory before the program is looked for relative to it."""
-    if directory is not None and ("\0" in directory or not os.path.isdir(encoded(directory))):  # noqa: PTH112 (bytes, as the kernel has them)
+    if "\0" in directory or not os.path.isdir(encoded(directory)):  # noqa: PTH112 (bytes, as the kernel has them)
         raise RefusedError(codes.BAD_WORKDIR, f"cannot work in {directory}: there is no such directory")
 
 

@@ -97,7 +97,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         uid_of: Callable[[str], int],
     ) -> Decision:
         """Decide as whom and with which limits; RefusedError NOT_ALLOWED or ROOT_REFUSED, or what `uid_of` raises."""
-        if user not in {None, self.run_as} and not _names(self.users, str(user)):
+        listed = user in {None, self.run_as} or _names(self.users, str(user))
+        if not (listed or (self.run_as is None and uid_of(str(user)) == agent_uid)):
             raise _not_allowed(f"jobs as the user {user}")
         if group is not None and not _names(self.groups, group):
             raise _not_allowed(f"jobs in the group {group}")

@@ -92,20 +92,20 @@ class Second:
 
 def test_the_agent_makes_room_in_its_own_group(tmp_path: Path) -> None:
     tree = Second(tmp_path)
-    (tree.group / "agent").mkdir()
-    (tree.group / "agent" / "cgroup.procs").touch()
+    (tree.group / "agent-itself").mkdir()
+    (tree.group / "agent-itself" / "cgroup.procs").touch()
     found = tree.find()
     assert found is not None
     assert found.base == Base(unified=True, pids=tree.group, memory=tree.group)
-    assert (tree.group / "agent" / "cgroup.procs").read_text() == "77"
+    assert (tree.group / "agent-itself" / "cgroup.procs").read_text() == "77"
     assert (tree.group / "cgroup.subtree_control").read_text() == "+pids +memory"
 
 
 def test_an_agent_that_was_started_in_the_leaf_takes_the_group_above(tmp_path: Path) -> None:
     tree = Second(tmp_path)
     tree.put("cgroup.subtree_control", "memory pids\n")
-    (tree.group / "agent").mkdir()
-    (tree.proc / "cgroup").write_text("0::/unit.service/agent\n")
+    (tree.group / "agent-itself").mkdir()
+    (tree.proc / "cgroup").write_text("0::/unit.service/agent-itself\n")
     found = tree.find(True)
     assert found is not None
     assert found.base.pids == tree.group

@@ -104,7 +104,7 @@ async def test_the_policys_limits_apply_to_jobs_that_name_none() -> None:
 
 
 async def test_output_without_end_is_read_until_it_is_killed(here: Bench) -> None:
-    started = here.start(sh("cat /dev/zero", user="nobody"))
+    started = here.start(sh("exec cat /dev/zero", user="nobody"))
     await eventually(lambda: len(started.heard.streams[1]) > MB, "output")
     await here.end(started)
     await started.heard.ended

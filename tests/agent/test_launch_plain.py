@@ -88,7 +88,16 @@ async def test_the_working_directory_is_changed_for_the_child_only(tmp_path: Pat
         ({"executable": "/tmp"}, "NOT_EXECUTABLE"),  # noqa: S108 (a directory that always is)
         ({"executable": "/bin/true", "directory": "/no/such"}, "BAD_WORKDIR"),
         ({"executable": "/bin/true", "directory": "/etc/passwd"}, "BAD_WORKDIR"),
-        ({"executable": "/bin/true", "directory": "a\0b"}, "BAD_WORKDIR"),
+        ({"executable": "/bin/true", "directory": "/a\0b"}, "BAD_ARGUMENTS"),
+        ({"executable": "/bin/true", "directory": "../../"}, "BAD_WORKDIR"),
+        ({"executable": "/bin/true", "directory": ""}, "BAD_WORKDIR"),
+        ({"executable": "/bin/true", "arguments": ["a\0b"]}, "BAD_ARGUMENTS"),
+        ({"executable": "/bin/true", "environment": {"A": "a\0b"}}, "BAD_ARGUMENTS"),
+        ({"executable": "/bin/true", "arguments": ["\ud800"]}, "BAD_ARGUMENTS"),
+        ({"executable": "/bin/true", "directory": "/\ud800"}, "BAD_ARGUMENTS"),
+        ({"executable": "/bin/tr\0ue"}, "BAD_ARGUMENTS"),
+        ({"executable": "tr\0ue"}, "BAD_ARGUMENTS"),
+        ({"executable": ""}, "NOT_FOUND"),
         ({"executable": "/bin/true", "arguments": ["x" * 3_000_000]}, "SPAWN_FAILED"),
         ({"executable": "/bin/true", "limits": {"nofile": 10**12}}, "LIMITS"),
         ({"executable": "/bin/true", "limits": {"typo": 1}}, "BAD_ARGUMENTS"),
@@ -190,3 +199,11 @@ def test_a_child_sees_the_allow_list_and_our_own_variables() -> None:
     assert made == {"HOME": "/h", "LC_ALL": "C", "X": "1", "DEPLOYER_JOB": "j"}
     assert child_environment(base, {}, {}, {"HOME": "/n"})["HOME"] == "/n"
     assert child_environment(base, {"HOME": "/j"}, {}, {"HOME": "/n"})["HOME"] == "/j"
+
+
+async def test_what_needs_no_stages_has_none() -> None:
+    with bench() as here:
+        assert here.start(sh("true")).process.pipes.keys() == {1, 2}
+        assert here.start(sh("true", umask=0o022)).process.pipes.keys() == {1, 2, 3}
+        for started in here.started:
+            await started.heard.ended

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twisted.internet import reactor  # noqa: TID251 (real processes)
 
 from deployer_agent.processes.members_posix import Members
 from deployer_agent.processes.plan import Footprint
 from deployer_agent.processes.proc_posix import Proc, parse_stat
 from deployer_agent.processes.reaper_posix import reap_orphans
-from support.launching import Bench, Started, bench, eventually, lives, sh
+from support.launching import Bench, Heard, Started, bench, eventually, lives, sh
 from support.wait import until
 
 ROOT = os.geteuid() == 0
@@ -81,6 +82,21 @@ async def test_what_was_seen_is_remembered_while_other_jobs_run(here: Bench, tmp
     assert left not in here.members.members(other.process.footprint)
     await here.end(first)
     assert not lives(left)
+
+
+async def test_what_the_agent_starts_besides_jobs_belongs_to_none(here: Bench) -> None:
+    """A terminal has a session of its own and no DEPLOYER_RUN."""
+    job = here.start(sh("echo 1; sleep 1000"))
+    await pid_of(job)
+    heard = Heard()
+    arguments = ["setsid", "sh", "-c", "echo $$; exec sleep 1000"]
+    terminal = reactor.spawnProcess(heard, "/usr/bin/setsid", arguments, {"PATH": os.environ["PATH"]})
+    await eventually(lambda: heard.out, "the terminal")
+    found = here.members.members(job.process.footprint)
+    assert terminal.pid not in found
+    assert job.process.footprint.pid in found
+    terminal.signalProcess("KILL")
+    await heard.ended
 
 
 async def test_another_agents_run_finds_what_was_left(here: Bench) -> None:
@@ -169,7 +185,7 @@ JOB = Footprint(pid=20, start=200, boot="b", marker="m")
     [
         ([(20, 10, 20, 200), (21, 20, 20, 201), (22, 1, 22, 300)], {}, {20, 21}),
         ([(21, 1, 20, 201)], {}, {21}),
-        ([(20, 10, 20, 900), (21, 20, 20, 901)], {}, set()),
+        ([(20, 1, 20, 900), (21, 20, 20, 901)], {}, set()),
         ([(30, 1, 30, 300)], {30: "m"}, {30}),
         ([(30, 1, 30, 300), (31, 30, 31, 301), (32, 31, 32, 302)], {30: "m"}, {30, 31, 32}),
         ([(21, 1, 20, 201)], {21: "other"}, set()),

@@ -74,18 +74,20 @@ class Bench:
         self.instance = secrets.token_hex(16)
         self.cgroups: Cgroups | None = find_cgroups(cgroups, self.instance)
         self.members = Members(self.cgroups)
-        self.launcher = PosixLauncher(
-            reactor,
-            policy or Policy(allow_root=True, users=("*",), groups=("*",)),
-            self.cgroups,
-            self.instance,
-            **{"environment": dict(os.environ), "started": self.members.started, **options},
-        )
+        with private_umask():
+            self.launcher = PosixLauncher(
+                reactor,
+                policy or Policy(allow_root=True, users=("*",), groups=("*",)),
+                self.cgroups,
+                self.instance,
+                **{"environment": dict(os.environ), "started": self.members.started, **options},
+            )
         self.started: list[Started] = []
 
     def start(self, plan: Plan) -> Started:
         heard = Heard()
-        process = self.launcher.launch(plan, heard)
+        with private_umask():
+            process = self.launcher.launch(plan, heard)
         started = Started(process, heard)
         self.started.append(started)
         if plan.data:
@@ -121,6 +123,16 @@ class Bench:
         assert self.cgroups is not None
         homes = [place / f"deployer-{self.instance[:8]}" for place in self.cgroups.base.places]
         return [home for home in homes if home.exists()]
+
+
+@contextmanager
+def private_umask() -> Iterator[None]:
+    """As the agent runs, but only while it starts something: tests write files for other users."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

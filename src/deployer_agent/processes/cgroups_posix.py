@@ -1,8 +1,8 @@
 """Control groups of jobs: `<the agent's own group>/deployer-<instance>/<leaf>`, one for each start.
 
 With version 2 the agent's group must have the controllers pids and memory and be writable (systemd: `Delegate=yes`);
-the agent goes to a leaf `agent` of it, as a group with controllers may not hold processes itself. With version 1 the
-agent's groups of the two hierarchies must be writable. A name stands for the leaf in every hierarchy.
+the agent goes to a leaf `agent-itself` of it, as a group with controllers may not hold processes itself. With version
+1 the agent's groups of the two hierarchies must be writable. A name stands for the leaf in every hierarchy.
 """
 
 import os

@@ -6,6 +6,7 @@ from typing import Final
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ALLOWED: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM"})
+_LOCALE: Final = re.compile(r"LC_[A-Z_]+\Z")
 _PLACEHOLDER: Final = re.compile(r"\$(agentroot|root|tmp)(?![A-Za-z0-9_])")
 _NOBODY: Final[Mapping[str, str]] = {}
 
@@ -17,7 +18,7 @@ def child_environment(
 
     What comes later wins. `user` has HOME, USER, LOGNAME and SHELL when the job does not run as the agent's user.
     """
-    allowed = {name: value for name, value in base.items() if name in _ALLOWED or name.startswith("LC_")}
+    allowed = {name: value for name, value in base.items() if name in _ALLOWED or _LOCALE.match(name)}
     return {"PATH": DEFAULT_PATH} | allowed | dict(user) | dict(job) | dict(own)
 
 

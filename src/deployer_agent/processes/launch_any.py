@@ -115,7 +115,7 @@ class PlainLauncher:
 
     def _require_plain(self, plan: Plan) -> None:
         decided = self._policy.judge(
-            user=plan.user, group=plan.group, limits=plan.limits, agent_uid=self._uid(), uid_of=lambda _: -1
+            user=plan.user, group=plan.group, limits=plan.limits, agent_uid=self._uid(), uid_of=lambda _: -2
         )
         if decided.user is not None or decided.group is not None:
             raise RefusedError(codes.PRIVILEGES, "on this system jobs run as the agent's own user only")

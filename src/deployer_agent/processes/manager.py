@@ -45,14 +45,13 @@ class Manager:
         if self._held:
             run.child.hold(held=True)
         try:
-            ended = await run.done
+            return await run.done
         finally:
             del self._runs[plan.task]
-        if plan.whole:
-            await self.clear(run.footprint, plan.grace)
-        self._ender.forget(run.footprint)
-        self._notes.over(run.footprint)
-        return ended
+            if plan.whole:
+                await self.clear(run.footprint, plan.grace)
+            self._ender.forget(run.footprint)
+            self._notes.over(run.footprint)
 
     def end(self, task: str, by: EndedBy, number: int | None = None) -> bool:
         """End a task's process, beginning with a signal other than its plan's if one is given; False: none runs."""

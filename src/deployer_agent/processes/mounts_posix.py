@@ -19,7 +19,7 @@ NEEDED: Final = ("pids", "memory")
 UNIFIED: Final = ""
 """The key of version 2 among the controllers."""
 
-_AGENT: Final = "agent"
+_AGENT: Final = "agent-itself"
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 Wanted = bool | Literal["auto"]

@@ -30,10 +30,21 @@ def safe(path: str) -> str:
     return path if path.startswith("/") else f"./{path}"
 
 
-def require_directory(directory: str | None) -> None:
+def require_directory(directory: str) -> None:
     """Tell of a missing directory before the program is looked for relative to it."""
-    if directory is not None and ("\0" in directory or not os.path.isdir(encoded(directory))):  # noqa: PTH112 (bytes, as the kernel has them)
+    if not os.path.isdir(encoded(directory)):  # noqa: PTH112 (bytes, as the kernel has them)
         raise RefusedError(codes.BAD_WORKDIR, f"cannot work in {directory}: there is no such directory")
+
+
+def require_texts(*texts: str) -> None:
+    """Refuse what cannot be given to a program: a NUL in it, or half a character."""
+    for text in texts:
+        try:
+            unfit = b"\0" in encoded(text)
+        except UnicodeEncodeError:
+            unfit = True
+        if unfit:
+            raise RefusedError(codes.BAD_ARGUMENTS, f"{text[:100]!r} cannot be given to a program")
 
 
 def require_format(executable: str, path: str) -> None:

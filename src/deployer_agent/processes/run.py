@@ -109,7 +109,7 @@ class Run:
             return
         refusal: RefusedError | None = getattr(self.child.process, "refusal", None)
         outcome = self._outcome(*self._exit)
-        if refusal is None:
+        if refusal is None or self._by:  # what we ended may have failed because of that
             self.done.callback(outcome)
         else:
             self.done.errback(refusal)

@@ -9,8 +9,10 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
+
+from twisted.internet import process
 
 from deployer_agent.processes import proc_posix
 from deployer_agent.processes.plan import Footprint
@@ -63,13 +65,23 @@ class Snapshot:
 
 
 class Sightings:
-    """What is known of the jobs of this agent, and of earlier ones by their footprints."""
+    """What is known of the jobs of this agent, and of earlier ones by their footprints.
 
-    def __init__(self, proc: proc_posix.Proc, ticks: Callable[[], int] | None = None) -> None:
+    `ticks`: the time in clock ticks since the boot. `children`: the numbers of those that Twisted started for us.
+    """
+
+    def __init__(
+        self,
+        proc: proc_posix.Proc,
+        ticks: Callable[[], int] | None = None,
+        children: Callable[[], Container[int]] = lambda: process.reapProcessHandlers,
+    ) -> None:
         self._proc = proc
+        self._children = children
         self._ticks = ticks or _ticks_of_boot
         self._markers: dict[Key, str] = {}
         self._bearers: dict[str, list[proc_posix.Stat]] = {}
+        self._adopted: dict[str | None, list[proc_posix.Stat]] = {}
         self._running: dict[str, Footprint] = {}
         self._seen: dict[str, set[Key]] = {}
         self._past: deque[tuple[int, int]] = deque(maxlen=PAST)
@@ -104,17 +116,18 @@ class Sightings:
             self._markers[_key(stat)] = marker
             if marker:
                 self._bearers.setdefault(marker, []).append(stat)
+        self._adopted = {}
+        for stat in self._strays(now):
+            self._adopted.setdefault(self._only(stat), []).append(stat)
         return now
 
     def _family(self, footprint: Footprint, now: Snapshot, inside: Iterable[int]) -> list[proc_posix.Stat]:
         marker, own = footprint.marker, self._proc.pid()
         first = [stat for stat in now.session(footprint) if self._markers[_key(stat)] in {"", marker}]
         first += self._bearers.get(marker, ())
-        first += [
-            stat for pid, start in self._seen.get(marker, ()) if (stat := now.stats.get(pid)) and stat.start == start
-        ]
+        first += [now.stats[pid] for pid, start in self._seen.get(marker, ()) if now.has(pid, start)]
         first += [now.stats[pid] for pid in inside if pid in now.stats]
-        first += [stat for stat in self._strays(now) if self._only(stat) == marker]
+        first += self._adopted.get(marker, ())
         # not ourselves, when it was a job of an earlier agent that has started us
         found = now.family(stat for stat in first if stat.pid != own)
         if marker in self._running:
@@ -124,9 +137,12 @@ class Sightings:
     def _strays(self, now: Snapshot) -> Iterator[proc_posix.Stat]:
         """Orphans that came to us and about which nothing is known."""
         ours = now.stats.get(self._proc.pid())
-        leaders = {footprint.pid for footprint in self._running.values()}
+        known = self._children()
         for stat in now.children.get(self._proc.pid(), ()):
-            if ours and stat.session != ours.session and stat.session not in leaders and not self._markers[_key(stat)]:
+            started = (
+                stat.pid in known or stat.session in known
+            )  # by ourselves, as a job or a terminal, and what is in it
+            if ours and stat.session != ours.session and not started and not self._markers[_key(stat)]:
                 yield stat
 
     def _only(self, stray: proc_posix.Stat) -> str | None:

@@ -48,6 +48,7 @@ class Start(Struct, frozen=True, kw_only=True):
 
 def prepare(plan: Plan, here: Surroundings) -> Start:
     """Decide everything; RefusedError."""
+    program_posix.require_texts(plan.executable, plan.directory or "", *plan.arguments, *plan.environment.values())
     decision = here.policy.judge(
         user=plan.user, group=plan.group, limits=plan.limits, agent_uid=here.uid, uid_of=privileges_posix.uid_of
     )
@@ -110,7 +111,9 @@ def _group_limits(plan: Plan, decision: Decision) -> dict[str, int]:
 def _directories(given: str | None, target: privileges_posix.Identity | None) -> tuple[str, str]:
     """Where to go, and where when that fails: only another user's home may be missing."""
     if given is not None:
-        return (program_posix.safe(given),) * 2
+        if not given.startswith("/"):
+            raise RefusedError(codes.BAD_WORKDIR, f"cannot work in {given}: it must begin with /")
+        return given, given
     if target is None:
         return "./", "./"
     return (target.home if target.home.startswith("/") else "/"), "/"

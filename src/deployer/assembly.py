@@ -22,6 +22,7 @@ from deployer.kit.files import private_dir
 from deployer.kit.http.limits import HttpLimits
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
 from deployer.links.enrolment import Enrolment
 from deployer.links.longpoll import Handlers, LongPoll
@@ -33,7 +34,7 @@ from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequests
-from deployer.rest.jobs import JobRoutes
+from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.problems import refuse
 from deployer.rest.site import Root
 from deployer.stores import address, keys
@@ -216,7 +217,7 @@ def _root(ground: Ground) -> Root:
         [
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
-            JobRoutes(dispatcher, JobRequests(dispatcher, agents)),
+            JobRoutes(dispatcher, JobRequests(dispatcher, agents), Values(Threads(clock))),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
         ],
         Authenticator(tokens, clock).caller,

@@ -19,9 +19,11 @@ from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
+from deployer.kit.threads import Threads
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
+from deployer_agent.commands.check import Checker
 from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
 from deployer_agent.commands.kill import Kill, Killall, restart
@@ -192,7 +194,14 @@ class Working:
         self.tasks = Tasks(ways, self.roster, reactor, wall, settings.max_tasks)
         runs = Runs(journal, reactor, self.results.add_run)
         supervisor = Supervisor(
-            SupervisorWays(self.manager.run, runs.begin, runs.record, self.roster.rest, self.roster.resume),
+            SupervisorWays(
+                self.manager.run,
+                runs.begin,
+                Checker(Threads(reactor)),
+                runs.record,
+                self.roster.rest,
+                self.roster.resume,
+            ),
             reactor,
             wall,
         )

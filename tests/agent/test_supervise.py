@@ -38,7 +38,7 @@ class Stage:
         )
         arguments = msgspec.convert({"cmd": "x", **args}, ExecuteArgs)
         self.task = Task(Entry(command, "", ""), Handler(of(ExecuteArgs), nothing), arguments, history)
-        ways = Ways(self._run, self._begin, self._record, self._rest, self._resume)
+        ways = Ways(self._run, self._begin, self._check, self._record, self._rest, self._resume)
         supervisor = Supervisor(ways, self.clock, lambda: EPOCH_S + self.clock.seconds())
         work = Work(lambda run: Plan(task="t", run=run, executable="x"), self._say, self._say)
         self.outcome: list[Any] = []
@@ -54,6 +54,9 @@ class Stage:
 
     async def _begin(self, key: Key, number: int, due: int) -> None:
         self.events.append(f"begin {number}")
+
+    async def _check(self, result: Result) -> Result:
+        return result
 
     async def _record(self, key: Key, result: Result, history: History) -> None:
         self.events.append((result.run, result.state, result.code, result.missed))

@@ -1,13 +1,15 @@
 """Jobs: submit, list, look, await, cancel; their tasks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct
 
 from deployer.dispatch.jobs import Dispatcher
 from deployer.errors import MalformedError, NotFoundError
+from deployer.kit.threads import Threads
 from deployer.model.access import Caller, Permission
 from deployer.model.jobs import job_state
+from deployer.protocol import resultdata
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
@@ -75,6 +77,7 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     code: str | None
     reason: str | None
     data: str
+    result: Any
     level: int
     exit_status: int | None
     signal: str | None
@@ -93,7 +96,10 @@ class RunPage(Struct, frozen=True):
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
-    """A task as clients see it. `starttime` and `time` (ms) are the agent's; 0 and null: it never started."""
+    """A task as clients see it. `starttime` and `time` (ms) are the agent's; 0 and null: it never started.
+
+    `result` is the value of `data`, null when it has none.
+    """
 
     id: str
     agent: AgentReference
@@ -101,6 +107,7 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
     code: str | None
     reason: str | None
     data: str | None
+    result: Any
     level: int
     exit_status: int | None
     signal: str | None
@@ -137,10 +144,29 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     state: Literal["BLOCKED", "QUEUED", "SENT", "RUNNING", "OK", "ERROR", "TIMEOUT", "KILLED"] | None = None
 
 
+class Values:
+    """What the data of results mean; long ones are read in a thread."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
+    async def of(self, result: Result | None) -> Any:
+        """The value; None when there is none or it does not parse."""
+        if result is None or not result.level:
+            return None
+        try:
+            if resultdata.is_quick(result.level, result.data):
+                return resultdata.parse(result.level, result.data)
+            return await self._threads.run(resultdata.parse, result.level, result.data)
+        except resultdata.BadResult:
+            return None
+
+
 class JobRoutes:
     """`/api/v1/jobs`."""
 
-    def __init__(self, dispatcher: Dispatcher, requests: JobRequests) -> None:
+    def __init__(self, dispatcher: Dispatcher, requests: JobRequests, values: Values) -> None:
+        self._values = values
         self._dispatcher = dispatcher
         self._requests = requests
 
@@ -182,14 +208,15 @@ class JobRoutes:
         start = _offset(query.cursor)
         found = await self._dispatcher.tasks(caller.company, known_id(job), start, query.limit + 1)
         more = len(found) > query.limit
-        page = [_task(job, one) for one in found[: query.limit]]
+        page = [_task(job, one, await self._values.of(one.result)) for one in found[: query.limit]]
         return TaskPage(page, str(start + query.limit) if more else None)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage)
     async def runs(self, caller: Caller, job: str, task: str) -> RunPage:
         """Finished runs of a task, the last hundred. `task` is its agent, as `1:1`, or `<task id>@1:1`."""
         id_, agent = _task_name(known_id(job), task)
-        return RunPage([_run(one) for one in await self._dispatcher.runs(caller.company, id_, agent)])
+        runs = await self._dispatcher.runs(caller.company, id_, agent)
+        return RunPage([_run(one, await self._values.of(one)) for one in runs])
 
 
 def known_id(job: str) -> str:
@@ -240,13 +267,14 @@ def _path(job: str, record: TaskRecord) -> str:
     return str(record.agent) if record.id == job else f"{record.id}@{record.agent}"
 
 
-def _run(result: Result) -> RunAnswer:
+def _run(result: Result, value: Any) -> RunAnswer:
     return RunAnswer(
         run=result.run,
         state=result.state,
         code=result.code,
         reason=result.reason,
         data=result.data,
+        result=value,
         level=result.level,
         exit_status=result.exit_status,
         signal=result.signal,
@@ -258,7 +286,7 @@ def _run(result: Result) -> RunAnswer:
     )
 
 
-def _task(job: str, record: TaskRecord) -> TaskAnswer:
+def _task(job: str, record: TaskRecord, value: Any) -> TaskAnswer:
     result = record.result
     return TaskAnswer(
         id=record.id,
@@ -267,6 +295,7 @@ def _task(job: str, record: TaskRecord) -> TaskAnswer:
         code=result.code if result else None,
         reason=result.reason if result else None,
         data=result.data if result else None,
+        result=value,
         level=result.level if result else 0,
         exit_status=result.exit_status if result else None,
         signal=result.signal if result else None,

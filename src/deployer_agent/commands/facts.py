@@ -8,10 +8,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 
 from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.threads import Threads
 from deployer.protocol.commands import NoArgs
 from deployer.protocol.levels import RESULT_JSON
 from deployer.protocol.results import Result
@@ -46,8 +45,7 @@ class Fact:
     async def __call__(self, task: Task) -> Result:
         """Ask and answer."""
         begun, begun_s = epoch_ms(self._wall), self._reactor.seconds()
-        asked: Deferred[object] = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._reader)
-        facts = await asked
+        facts = await Threads(self._reactor).run(self._reader)
         return Result(
             id=task.id,
             run=task.entry.command.run,

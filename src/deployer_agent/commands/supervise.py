@@ -27,12 +27,13 @@ from deployer_agent.processes.restarts import Again, Over, RunEnd, Terms, after,
 class Ways(Struct, frozen=True):
     """What a supervisor needs of its neighbours.
 
-    `begin` and `record` return when it is in the journal. `rest` gives the task's place among what runs to others,
-    `resume` waits until it has one again or is to end.
+    `check` finds results that are none. `begin` and `record` return when it is in the journal. `rest` gives the task's
+    place among what runs to others, `resume` waits until it has one again or is to end.
     """
 
     run: Callable[[Plan, Emit], Coroutine[Deferred[Any], Any, Ended]]
     begin: Callable[[Key, int, int], Coroutine[Deferred[Any], Any, None]]
+    check: Callable[[Result], Coroutine[Deferred[Any], Any, Result]]
     record: Callable[[Key, Result, History], Coroutine[Deferred[Any], Any, None]]
     rest: Callable[[Task], None]
     resume: Callable[[Task], Coroutine[Deferred[Any], Any, None]]
@@ -105,7 +106,7 @@ class Supervision:
                 raise
             result = outcome.refused_run(id_, number, error, epoch_ms(self._wall))
         else:
-            result = outcome.of_process(id_, number, ended)
+            result = await self._ways.check(outcome.of_process(id_, number, ended))
         return msgspec.structs.replace(result, missed=self._missed) if self._missed else result
 
     def _end_of(self, result: Result, took_s: float) -> RunEnd:

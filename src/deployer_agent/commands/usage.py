@@ -95,7 +95,7 @@ class UsageCommands:
     async def all(self, task: Task) -> Result:
         """Those of all that run now, of a domain and a name where they are given."""
         args: NoArgs = task.args
-        chosen = [other for other in self._at_work() if _fits(other, args)]
+        chosen = [other for other in self._at_work() if _fits(other, args) and not (other is task and _filters(args))]
         return await self._answer(task, chosen, lambda found: found)
 
     async def together(self, task: Task) -> Result:
@@ -148,6 +148,11 @@ def _record(task: Task | None, pids: Sequence[int], usage: Usage, cpu: float) ->
 def _asked(task: Task) -> Asked:
     command = task.entry.command
     return Asked(command.id, command.gid, command.nid, command.cmd, command.args)
+
+
+def _filters(args: NoArgs) -> bool:
+    """Whether only some are asked for: the asking task, which carries the filter, is then none of them."""
+    return bool(args.domain or args.name)
 
 
 def _fits(task: Task, args: NoArgs) -> bool:

@@ -21,6 +21,7 @@ from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
+from deployer.protocol.levels import WARNING
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.check import Checker
@@ -33,15 +34,17 @@ from deployer_agent.commands.recovery import Parts, Recovery
 from deployer_agent.commands.registry import Handler, Table, frozen, of
 from deployer_agent.commands.roster import Exits, Roster
 from deployer_agent.commands.runs import Footprints, Runs
+from deployer_agent.commands.speech import Keepers, Speech, Wanted
 from deployer_agent.commands.startup import Startup
 from deployer_agent.commands.supervise import Supervisor
 from deployer_agent.commands.supervise import Ways as SupervisorWays
-from deployer_agent.commands.tasks import Tasks, Ways
+from deployer_agent.commands.tasks import Host, Tasks, Ways
 from deployer_agent.commands.usage import UsageCommands
 from deployer_agent.commands.verify import Verifier
 from deployer_agent.config import AgentSettings
 from deployer_agent.errors import StartError
 from deployer_agent.journal.journal import Journal
+from deployer_agent.journal.space import Space
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.http import Http
 from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, store_identity
@@ -50,19 +53,28 @@ from deployer_agent.link.link import Link, Outboxes
 from deployer_agent.link.longpoll import LongPoll
 from deployer_agent.link.requests import Requests
 from deployer_agent.link.session import Proof, Session
-from deployer_agent.outbox.messages import MessageOutbox
+from deployer_agent.messages.store import Bounds, MessageStore
+from deployer_agent.outbox.batch import Source
+from deployer_agent.outbox.messages import Bounds as OutboxBounds
+from deployer_agent.outbox.messages import MessageOutbox, Tell
 from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.outbox.results import ResultOutbox
+from deployer_agent.outbox.spool import Spool
 from deployer_agent.platform import load_policy, platform
 from deployer_agent.policy import Policy
 from deployer_agent.processes.manager import Manager, Notes
 
 JOURNAL_FILE: Final = "journal.db"
+OUTBOX_FILE: Final = "outbox.db"
+MESSAGES_DIR: Final = "messages"
 CONNECT_S: Final = 10.0
 FORGET_S: Final = 3600.0
 PROCESSES_S: Final = 2.0
+SPACE_S: Final = 5.0
 LOOK_S: Final = 0.05
 RESTART_S: Final = 1.0
+OWN: Final = Source("", "agent", "messages")
+"""Whose messages those of the agent itself are."""
 
 
 class Agent(Service):
@@ -110,19 +122,28 @@ class Agent(Service):
 
     async def _build(self) -> None:
         data_dir = private_dir(Path(self._settings.data_dir))
+        space = Space(data_dir, self._settings.ballast_bytes)
         journal = self._journal = Journal.open(
             data_dir / JOURNAL_FILE,
             self._wall,
             self._reactor.callFromThread,
             create=not (data_dir / KEY_FILE).exists(),
+            on_full=space.full,
         )
+        space.start()
         key = ensure_key(data_dir)
         identity = await self._identity(data_dir, key)
         http = self._http(identity.ca)
         proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions))
         requests = Requests(http, Session(http, proof, self._reactor), identity.agent)
         self._working = Working(
-            self._settings, self._reactor, self._wall, journal=journal, identity=identity, requests=requests
+            self._settings,
+            self._reactor,
+            self._wall,
+            journal=journal,
+            space=space,
+            identity=identity,
+            requests=requests,
         )
         await self._working.start()
         self._notifier.ready()
@@ -168,10 +189,12 @@ class Working:
         wall: WallClock,
         *,
         journal: Journal,
+        space: Space,
         identity: Identity,
         requests: Requests,
     ) -> None:
         self._reactor = reactor
+        self._told_lost = 0
         self._settings = settings
         self._wall = wall
         policy = load_policy(settings.policy_file, allow_root=settings.allow_root)
@@ -179,18 +202,38 @@ class Working:
         footprints = Footprints(journal, reactor)
         notes = Notes(footprints.begun, footprints.over)
         self.manager = Manager(self.platform.launch, self.platform.ender, reactor, wall, notes)
+        data_dir = Path(settings.data_dir)
+        self.space = space
+        self.spool = Spool.open(data_dir / OUTBOX_FILE, wall, reactor.callFromThread)
+        self.messages = MessageOutbox(
+            reactor,
+            self.spool,
+            OutboxBounds(settings.hold_bytes, settings.outbox_bytes),
+            Tell(self._hold, self._say),
+            lambda: space.roomy,
+        )
+        self.store = MessageStore(
+            data_dir / MESSAGES_DIR,
+            Bounds(total=settings.messages_bytes),
+            wall,
+            reactor.callFromThread,
+            on_hold=self.manager.hold_one,
+            may_write=lambda: space.roomy,
+        )
+        keepers = Keepers(self.store.add, self.store.written_through, self.messages.add, self.messages.settle)
         numbers = Numbers(journal.messages, journal.reserve_messages)
-        self.messages = MessageOutbox(reactor, wall, numbers, settings.hold_bytes, self._hold)
+        self.speech = Speech(keepers, numbers, reactor, wall, settings.max_lines)
         self.results = ResultOutbox(journal.sent, journal.runs_sent)
         self.acceptance = Acceptance()
         self.roster = Roster(
             journal,
-            Exits(self.messages.settle, self.results.add, self._end_process),
+            Exits(self.speech.settle, self.results.add, self._end_process),
             reactor,
             min(settings.max_jobs, policy.max_jobs or settings.max_jobs),
         )
         verifier = Verifier(identity.keys(), identity.agent, identity.company)
-        ways = Ways(verifier=verifier, journal=journal, ask=self.acceptance.ask)
+        host = Host(policy.require_command, space.require)
+        ways = Ways(verifier=verifier, journal=journal, ask=self.acceptance.ask, host=host)
         self.tasks = Tasks(ways, self.roster, reactor, wall, settings.max_tasks)
         runs = Runs(journal, reactor, self.results.add_run)
         supervisor = Supervisor(
@@ -205,9 +248,9 @@ class Working:
             reactor,
             wall,
         )
-        runner = Runner(supervisor, self.messages.add, places(settings.data_dir))
+        runner = Runner(supervisor, self.speech.add, places(settings.data_dir))
         table = self._table(journal, runner, policy)
-        self.tasks.know(table, policy.require_command)
+        self.tasks.know(table)
         self.startup = Startup(settings.startup, identity.agent, runner, reactor)
         orphans = Orphans(footprints, self.platform.trace, self.manager.clear)
         parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
@@ -219,10 +262,12 @@ class Working:
         self._periodic = (
             Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor),
             Periodic("looking after processes", PROCESSES_S, self._look, reactor),
+            Periodic("looking for room on the disk", SPACE_S, self._look_for_room, reactor),
         )
 
     async def start(self) -> None:
         """Go on where the agent was when it ended, then ask for more."""
+        self.store.start()
         for periodic in self._periodic:
             periodic.startService()
         self.link.open()
@@ -244,10 +289,13 @@ class Working:
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
+        self.messages.keep()
+        self.spool.close()
         self.platform.close()
+        self.store.stop()
 
     async def _post(self, deadline: float) -> None:
-        while (self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:
+        while (self.speech.settling or self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:
             await sleep(self._reactor, LOOK_S)
 
     async def _drain(self, deadline: float) -> None:
@@ -261,6 +309,16 @@ class Working:
     async def _look(self) -> None:
         if len(self.manager):
             self.platform.look()
+
+    async def _look_for_room(self) -> None:
+        self.space.look()
+        lost, self._told_lost = self.store.lost - self._told_lost, self.store.lost
+        if lost:
+            self._say(OWN, f"{lost} messages could not be kept on this host: its disk failed, or was full")
+
+    def _say(self, source: Source, text: str) -> None:
+        """Put a warning into somebody's log."""
+        self.speech.add(source, Wanted(), [(WARNING, text, 0)])
 
     def _hold(self, held: bool) -> None:  # noqa: FBT001 (a callable of one value)
         self.manager.hold(held=held)

@@ -34,6 +34,10 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_plaintext: bool = False
     allow_root: bool = False
     max_tasks: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    messages_bytes: Annotated[int, Meta(ge=200 * MIB)] = 2048 * MIB
+    max_lines: Annotated[int, Meta(ge=0)] = 0
+    outbox_bytes: Annotated[int, Meta(ge=MIB)] = 1024 * MIB
+    ballast_bytes: Annotated[int, Meta(ge=64 * 1024)] = 8 * MIB
     hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
     policy_file: str | None = None
     startup: dict[Name, StartupSettings] = {}

@@ -261,7 +261,11 @@ async def test_the_files_of_the_agent_are_its_own(house: House) -> None:
     house.master.send(house.master.command("ping", {}, id="p"))
     await house.master.until(lambda: house.master.has("p"), "the pong")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (house.path / "a").iterdir()}
-    assert modes == dict.fromkeys(("agent.key", "identity.json", "journal.db", "journal.db-wal"), 0o600)
+    files = {"agent.key", "identity.json", "journal.db", "journal.db-wal", "outbox.db", "outbox.db-wal", "ballast"}
+    assert {name: mode for name, mode in modes.items() if not name.endswith("-shm")} == {
+        **dict.fromkeys(files, 0o600),
+        "messages": 0o700,
+    }
     assert stat.S_IMODE((house.path / "a").stat().st_mode) == 0o700
 
 

@@ -6,29 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.protocol.messages import MAX_BLOCK_BYTES, MAX_LINE_BYTES
+from deployer.protocol.messages import CUT, MAX_BLOCK_BYTES, MAX_LINE_BYTES, UNFINISHED
 from deployer_agent.processes.output import Output, OutputParser
 
 TABLE = [
-    (b"hello\n", [(1, "hello")]),
-    (b"no newline at the end", [(1, "no newline at the end")]),
-    (b"\n", [(1, "")]),
-    (b"7::careful\n", [(7, "careful")]),
-    (b"20::{}\n", [(20, "{}")]),
-    (b"30::", [(30, "")]),
-    (b"12::no such level\n", [(1, "12::no such level")]),
-    (b"999::x\n", [(1, "999::x")]),
-    (b"-1::x\n", [(1, "-1::x")]),
-    (b"07::x\n", [(1, "07::x")]),
-    (b"7:x\n", [(1, "7:x")]),
-    (b" 7::x\n", [(1, " 7::x")]),
-    (b":::\n", [(1, ":::")]),
-    (b"3:::\na\n\nb\n:::\nc\n", [(3, "a\n\nb"), (1, "c")]),
-    (b"3:::first\n\n:::\n", [(3, "first\n")]),
-    (b"3:::\n:::\n", [(3, "")]),
-    (b"3:::\n ::: \n::::\n:::\n", [(3, " ::: \n::::")]),
-    (b"3:::\n7::inside\n", [(3, "7::inside")]),
-    (b"\xff\xfe\n", [(1, "\ufffd\ufffd")]),
+    (b"hello\n", [(1, "hello", 0)]),
+    (b"no newline at the end", [(1, "no newline at the end", 0)]),
+    (b"\n", [(1, "", 0)]),
+    (b"7::careful\n", [(7, "careful", 0)]),
+    (b"20::{}\n", [(20, "{}", 0)]),
+    (b"30::", [(30, "", 0)]),
+    (b"12::no such level\n", [(1, "12::no such level", 0)]),
+    (b"999::x\n", [(1, "999::x", 0)]),
+    (b"-1::x\n", [(1, "-1::x", 0)]),
+    (b"07::x\n", [(1, "07::x", 0)]),
+    (b"7:x\n", [(1, "7:x", 0)]),
+    (b" 7::x\n", [(1, " 7::x", 0)]),
+    (b":::\n", [(1, ":::", 0)]),
+    (b"3:::\na\n\nb\n:::\nc\n", [(3, "a\n\nb", 0), (1, "c", 0)]),
+    (b"3:::first\n\n:::\n", [(3, "first\n", 0)]),
+    (b"3:::\n:::\n", [(3, "", 0)]),
+    (b"3:::\n ::: \n::::\n:::\n", [(3, " ::: \n::::", 0)]),
+    (b"3:::\n7::inside\n", [(3, "7::inside", UNFINISHED)]),
+    (b"a\x00b\rc\r\n", [(1, "a\x00b\rc\r", 0)]),
+    (b"\xff\xfe\n", [(1, "\ufffd\ufffd", 0)]),
 ]
 
 
@@ -44,15 +45,16 @@ def test_levels_are_read_as_the_design_says(text: bytes, messages: Output) -> No
 
 
 def test_stderr_has_level_two() -> None:
-    assert parse([b"oops\n"], 2) == [(2, "oops")]
+    assert parse([b"oops\n"], 2) == [(2, "oops", 0)]
 
 
 def test_a_long_line_is_cut_between_characters_and_keeps_its_level() -> None:
     text = "7::" + "ä" * MAX_LINE_BYTES
     messages = parse([text.encode()])
-    assert {level for level, _ in messages} == {7}
-    assert "".join(part for _, part in messages) == text[3:]
-    assert max(len(part.encode()) for _, part in messages) <= MAX_LINE_BYTES
+    assert {level for level, _, _ in messages} == {7}
+    assert "".join(part for _, part, _ in messages) == text[3:]
+    assert max(len(part.encode()) for _, part, _ in messages) <= MAX_LINE_BYTES
+    assert [flags for _, _, flags in messages] == [CUT] * (len(messages) - 1) + [0]
 
 
 def test_a_block_that_is_never_closed_is_given_out_at_one_megabyte() -> None:
@@ -61,8 +63,30 @@ def test_a_block_that_is_never_closed_is_given_out_at_one_megabyte() -> None:
     out = parser.feed(b"3:::\n")
     for _ in range(1100):
         out += parser.feed(line)
-    assert [level for level, _ in out] == [3]
+    assert [(level, flags) for level, _, flags in out] == [(3, UNFINISHED)]
     assert len(out[0][1]) == MAX_BLOCK_BYTES
+
+
+def test_a_block_that_is_open_too_long_is_given_out_and_goes_on() -> None:
+    parser = OutputParser(1)
+    assert parser.feed(b"3:::\nfirst\n") == []
+    opened = parser.open_block
+    assert parser.expire() == [(3, "first", UNFINISHED)]
+    assert parser.expire() == []
+    assert parser.open_block is opened
+    assert parser.feed(b"second\n:::\nplain\n") == [(3, "second", 0), (1, "plain", 0)]
+    assert parser.open_block is None
+
+
+def test_a_result_on_one_line_is_one_message_up_to_a_megabyte() -> None:
+    text = "20::" + "9" * (MAX_BLOCK_BYTES - 10)
+    assert parse([text[:100_000].encode(), text[100_000:].encode()]) == [(20, text[4:], 0)]
+    longer = "20::" + "9" * (2 * MAX_BLOCK_BYTES)
+    assert [flags for _, _, flags in parse([longer.encode()])] == [CUT, 0]
+
+
+def test_a_block_without_an_end_is_kept_and_says_so() -> None:
+    assert parse([b"20:::\n{}\n"]) == [(20, "{}", UNFINISHED)]
 
 
 SCRAPS = st.lists(

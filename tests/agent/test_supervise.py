@@ -151,7 +151,7 @@ def test_a_recurring_job_keeps_its_grid_and_counts_what_it_missed() -> None:
     assert stage.told() == ["resume", "begin 2", "run 2"]
     stage.clock.advance(35)
     stage.end(0)
-    assert stage.told() == [(2, "OK", None, 0), (7, "3 periods of 10 s were missed"), "rest"]
+    assert stage.told() == [(2, "OK", None, 0), (7, "3 periods of 10 s were missed", 0), "rest"]
     stage.clock.advance(5)
     assert stage.told() == ["resume", "begin 3", "run 3"]
     stage.end(0)
@@ -221,6 +221,6 @@ def test_a_program_that_never_was_there_is_an_error_at_once() -> None:
 def test_after_a_restart_a_recurring_job_waits_for_its_period() -> None:
     due = int(EPOCH_S * 1000) - 25_000
     stage = Stage(History(begun=7, ended=7, early=0, due=due), recurring_period=10)
-    assert stage.told() == [(7, "2 periods of 10 s were missed"), "rest"]
+    assert stage.told() == [(7, "2 periods of 10 s were missed", 0), "rest"]
     stage.clock.advance(5)
     assert stage.told() == ["resume", "begin 8", "run 8"]

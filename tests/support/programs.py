@@ -43,6 +43,11 @@ class Program:
             )
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What it is started with."""
+        return environment()
+
+    @property
     def pid(self) -> int:
         """The running process."""
         assert self.process is not None

@@ -44,7 +44,16 @@ def sync_dir(path: Path) -> None:
 def read_private(path: Path) -> bytes:
     """Read a secret; TooOpen when group or others may read or write it."""
     with path.open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077 and os.name == "posix":
-            raise TooOpen(f"{path} has mode {mode:04o}, so others can use it: chmod 600 {path}")
+        _require_private(path, os.fstat(file.fileno()))
         return file.read()
+
+
+def require_private(path: Path) -> None:
+    """TooOpen when group or others may read or write a file."""
+    _require_private(path, path.stat())
+
+
+def _require_private(path: Path, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077 and os.name == "posix":
+        raise TooOpen(f"{path} has mode {mode:04o}, so others can use it: chmod 600 {path}")

@@ -50,6 +50,7 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     `max_time`: -1 long-running (remembered and started again), 0 no limit. `max_restart`: how often a run that fails
     within 5 minutes is repeated; None: 0, or 5 with `max_time` -1. `recurring_period`: 0 once, else run at each
     period. `watchdog`: silent for so long is a failure. `umask` is octal. `queue`: one after another of the same name.
+    `loglevels` are processed at all; of them `loglevels_db` are kept on the host, `loglevels_ac` sent to the master.
     """
 
     domain: Name = ""
@@ -70,11 +71,12 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     max_memory: Bytes = 0
     watchdog: Seconds = 0
     loglevels: levels.Expression = "*"
+    loglevels_db: levels.Expression | None = None
     loglevels_ac: levels.Expression | None = None
 
     def __post_init__(self) -> None:
         """Refuse what only the values together tell; msgspec makes a ValueError a ValidationError with its path."""
-        for name in ("loglevels", "loglevels_ac"):
+        for name in ("loglevels", "loglevels_db", "loglevels_ac"):
             if (expression := getattr(self, name)) is not None:
                 _require_levels(name, expression)
         if self.long_running and self.recurring_period:

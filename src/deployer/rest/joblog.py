@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from deployer.errors import MalformedError
 from deployer.model.access import Caller, Permission
+from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
 from deployer.rest.endpoint import Reader, Stream, endpoint
 from deployer.rest.jobs import job_answer, known_id
@@ -18,7 +19,11 @@ EVENT_STREAM = "text/event-stream"
 
 
 class LogItem(Struct, frozen=True):
-    """One message as clients see it; `at` is `epoch` (ms) as ISO 8601."""
+    """One message as clients see it; `at` is `epoch` (ms) as ISO 8601.
+
+    `category`: of log messages (levels 5 and 6), `unknown` when they name none. `flags`: `cut` when the line goes on
+    with the next message, `unfinished` when a block was not ended.
+    """
 
     agent: str
     jobdomain: str
@@ -28,6 +33,8 @@ class LogItem(Struct, frozen=True):
     level: int
     id: int
     data: str
+    category: str | None
+    flags: list[str]
 
 
 class LogPage(Struct, frozen=True):
@@ -90,6 +97,8 @@ def _item(line: Line, labels: _Labels) -> LogItem:
         message.level,
         message.id,
         message.data,
+        category(message.level, message.data),
+        [name for flag, name in FLAGS.items() if message.flags & flag],
     )
 
 

@@ -3,7 +3,7 @@
 import msgspec
 from twisted.logger import Logger
 
-from deployer.protocol.messages import Group, StoredMessage
+from deployer.protocol.messages import ID_MASK, Group, StoredMessage
 from deployer.protocol.wire import LogBatch
 from deployer.stores import keys
 from deployer.stores.agents import Agents, Entry, Session
@@ -37,7 +37,10 @@ class Intake:
     def _entry(self, session: Session, group: Group) -> Entry:
         company = None if session.company == self._default_company else session.company
         agent = str(session.agent)
-        stored = [StoredMessage(group.task, agent, m.level, m.id, m.epoch, m.data) for m in group.messages]
+        stored = [
+            StoredMessage(group.task, agent, m.level, m.seq & ID_MASK, m.epoch, m.data, m.seq, m.flags)
+            for m in group.messages
+        ]
         stream = keys.log_stream(company, group.domain, group.name)
         return Entry(group.task, stream, len(stored), sum(len(m.data) for m in stored), _encode(stored))
 

@@ -12,10 +12,11 @@ from deployer.protocol.commands import ExecuteArgs, RunArgs
 from deployer.protocol.results import Result
 from deployer.protocol.signals import plain
 from deployer_agent.commands.registry import Task
+from deployer_agent.commands.speech import Wanted
 from deployer_agent.commands.supervise import Work
 from deployer_agent.errors import RefusedError
 from deployer_agent.journal.records import Entry
-from deployer_agent.outbox.messages import Source
+from deployer_agent.outbox.batch import Source
 from deployer_agent.processes.environment import fill
 from deployer_agent.processes.output import Output
 from deployer_agent.processes.plan import Emit, Plan
@@ -45,17 +46,19 @@ class Own(Struct, frozen=True):
 class Runner:
     """Runs programs for tasks: makes the plans, lets the supervisor run them, sends what they say."""
 
-    def __init__(self, supervise: Supervise, emit: Callable[[Source, Output], None], places: Mapping[str, str]) -> None:
+    def __init__(
+        self, supervise: Supervise, speak: Callable[[Source, Wanted, Output], None], places: Mapping[str, str]
+    ) -> None:
         self._supervise = supervise
-        self._emit = emit
+        self._speak = speak
         self._places = places
 
     async def run(self, task: Task, program: Program, own: Own | None = None) -> Result | None:
         """Run it to its end; RefusedError when it cannot be started. `own`: it is a process of the agent itself."""
         args: RunArgs = task.args
         source = own.source if own is not None else Source(task.id, args.domain, args.name)
-        say = partial(self._emit, source)
-        listen = chosen(args, say, own.levels if own is not None else "*")
+        say = partial(self._speak, source, Wanted())
+        listen: Emit = partial(self._speak, source, wanted(args, own.levels if own is not None else "*"))
         if own is not None:
             listen = _both(own.hear, listen)
         return await self._supervise(task, Work(lambda run: self._plan(task.entry, args, program, run), listen, say))
@@ -112,18 +115,12 @@ def _both(first: Emit, second: Emit) -> Emit:
     return emit
 
 
-def chosen(args: RunArgs, emit: Emit, default: str = "*") -> Emit:
-    """Pass on only the levels that were asked for."""
-    wanted = levels.parse(args.loglevels) & levels.parse(args.loglevels_ac or default)
-    if wanted == levels.VALID:
-        return emit
-
-    def emit_wanted(output: Output) -> None:
-        passed = [message for message in output if message[0] in wanted]
-        if passed:
-            emit(passed)
-
-    return emit_wanted
+def wanted(args: RunArgs, sent: str = "*") -> Wanted:
+    """Which levels are kept and sent; `sent` unless `loglevels_ac` says otherwise."""
+    processed = levels.parse(args.loglevels)
+    return Wanted(
+        processed & levels.parse(args.loglevels_db or "*"), processed & levels.parse(args.loglevels_ac or sent)
+    )
 
 
 def _number(name: str) -> int:

@@ -39,7 +39,11 @@ class Readiness:
 
     def hear(self, output: Output) -> None:
         """Look at what it prints."""
-        if self._pattern is not None and not self.done.called and any(self._pattern.search(text) for _, text in output):
+        if (
+            self._pattern is not None
+            and not self.done.called
+            and any(self._pattern.search(text) for _, text, _ in output)
+        ):
             self.set()
 
     async def watch(self) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from deployer.kit.clock import Call, Clock
 from deployer.protocol.results import Result
@@ -84,6 +85,6 @@ class Footprints:
         if self._timer is None:
             self._timer = self._clock.callLater(NOTE_S, self.flush)
 
-    def _failed(self, failure: object) -> None:
+    def _failed(self, failure: Failure) -> None:
         """A full disk: the mark in the environment and the cgroup still find them."""
-        self.log.error("living processes could not be noted: {reason}", reason=str(failure))
+        self.log.error("living processes could not be noted: {reason}", reason=failure.getErrorMessage())

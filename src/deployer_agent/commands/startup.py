@@ -19,7 +19,7 @@ from deployer_agent.commands.readiness import Readiness, Terms
 from deployer_agent.commands.registry import Handler, Task
 from deployer_agent.errors import RefusedError, StartError
 from deployer_agent.journal.records import Entry
-from deployer_agent.outbox.messages import Source
+from deployer_agent.outbox.batch import Source
 
 DOMAIN: Final = "startup"
 LEVELS: Final = "2-9,20-23,30"

@@ -127,7 +127,7 @@ class Supervision:
         """It has failed early too often: say so on level 9."""
         times = self._terms.restarts + 1
         reason = f"it ended {times} times in a row within 5 minutes and is not started again"
-        self._work.say([(levels.CRITICAL, f"{reason}; the last time: {result.reason or 'it ended with status 0'}")])
+        self._work.say([(levels.CRITICAL, f"{reason}; the last time: {result.reason or 'it ended with status 0'}", 0)])
         return outcome.given_up(result, reason) if self._terms.long_running else result
 
     async def _next(self, verdict: Again | Over) -> bool:
@@ -149,7 +149,7 @@ class Supervision:
         due = next_due(min(self._due, now), self._terms.period_s, now)
         self._due, self._missed = due.at, due.missed
         if due.missed:
-            self._work.say([(levels.WARNING, f"{due.missed} periods of {self._terms.period_s:g} s were missed")])
+            self._work.say([(levels.WARNING, f"{due.missed} periods of {self._terms.period_s:g} s were missed", 0)])
         self._ways.rest(self._task)
         await self._task.interrupt.sleep(self._clock, (due.at - now) / 1000)
         await self._ways.resume(self._task)

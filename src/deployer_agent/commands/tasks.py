@@ -4,6 +4,7 @@ Verified, written down as ACCEPTED, accepted by the master; then, in roster.py, 
 written down, its messages acknowledged, the result handed to the outbox. Each step takes all that wait for it together.
 """
 
+import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -32,12 +33,20 @@ TAKEN_TOGETHER: Final = 25
 _encode = msgspec.json.Encoder().encode
 
 
+class Host(Struct, frozen=True):
+    """What this host says to a command; both raise RefusedError."""
+
+    require_command: Callable[[str], None] = lambda _: None
+    require_room: Callable[[], None] = lambda: None
+
+
 class Ways(Struct, frozen=True):
     """Where tasks come from and go to, as assembly connects it."""
 
     verifier: Verifier
     journal: Journal
     ask: Callable[[Sequence[str]], Coroutine[Deferred[Any], Any, list[Verdict]]]
+    host: Host = Host()
 
 
 class Tasks:
@@ -51,16 +60,15 @@ class Tasks:
         self._clock = clock
         self._wall = wall
         self._most = most
+        self._host = ways.host
         self._table: Table = {}
-        self._require_command: Callable[[str], None] = lambda _: None
         self._arriving = 0
         self._inflight = Inflight()
         self.forged = 0
 
-    def know(self, table: Table, require_command: Callable[[str], None]) -> None:
-        """Take the table of commands (some of which act on the tasks themselves), and the host's word on each."""
+    def know(self, table: Table) -> None:
+        """Take the table of commands (some of which act on the tasks themselves)."""
         self._table = table
-        self._require_command = require_command
 
     @property
     def room(self) -> int:
@@ -85,6 +93,9 @@ class Tasks:
         try:
             entries = [entry for envelope in envelopes if (entry := self._verified(envelope)) is not None]
             known = await self._ways.journal.accept(entries, self._too_old) if entries else []
+        except sqlite3.Error as error:  # not accepted: they come again when their lease is over
+            self.log.error("commands could not be written down: {error}", error=str(error))  # noqa: TRY400
+            return
         finally:
             self._arriving -= len(envelopes)
         tasks: list[Task] = []
@@ -108,8 +119,10 @@ class Tasks:
         """Give an entry that is not going to run its result."""
         try:
             require_in_time(entry.command, epoch_ms(self._wall))
-            self._require_command(entry.command.cmd)
-            prepare(self._table, entry)
+            self._host.require_command(entry.command.cmd)
+            handler = prepare(self._table, entry).handler
+            if not handler.control and not handler.harmless:
+                self._host.require_room()
         except RefusedError as error:
             self.log.warn(
                 "audit: refused task {task}, {code}: {reason}", task=entry.key[0], code=error.code, reason=error.reason

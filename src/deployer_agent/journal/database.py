@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from deployer.kit.files import sync_dir
+from deployer.kit.files import TooOpen, require_private, sync_dir
 from deployer_agent.errors import JournalError
 
 VERSION: Final = 2
@@ -60,6 +60,12 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the journal and hold it alone; JournalError when it cannot be used."""
     if not path.exists():
         raise JournalError(f"the journal {path} is missing although this agent has a key; {_ADVICE}")
+    try:
+        require_private(path)
+    except TooOpen as error:
+        raise JournalError(str(error)) from None
+    if not path.stat().st_size:
+        raise JournalError(_wrong_version(path, 0))
     try:
         return _open(path)
     except sqlite3.DatabaseError as error:

@@ -6,34 +6,51 @@ posting, `sent`. All methods that write return a Deferred that fires once it is 
 
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
 from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.sqlitewriter import CallFromThread, Writer
 from deployer_agent.journal import runs, statements
 from deployer_agent.journal.database import create_database, open_database
 from deployer_agent.journal.records import Entry, History, Key, Known, Open, RunRecord, TooOld
-from deployer_agent.journal.writer import CallFromThread, Writer
 
 
 class Journal:
     """The open journal."""
 
-    def __init__(self, database: sqlite3.Connection, wall: WallClock, call_from_thread: CallFromThread) -> None:
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        wall: WallClock,
+        call_from_thread: CallFromThread,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
         self.instance = statements.get(database, "instance")
         self.messages = int(statements.get(database, "messages"))
         self._wall = wall
-        self._writer = Writer(database, call_from_thread)
+        self._writer = Writer(database, call_from_thread, on_full)
         self._writer.start()
 
     @classmethod
-    def open(cls, path: Path, wall: WallClock, call_from_thread: CallFromThread, *, create: bool) -> "Journal":
-        """Open it, or make it where `create` says that there was never one; JournalError when it cannot be used."""
+    def open(
+        cls,
+        path: Path,
+        wall: WallClock,
+        call_from_thread: CallFromThread,
+        *,
+        create: bool,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> "Journal":
+        """Open it, or make it where `create` says that there was never one; JournalError when it cannot be used.
+
+        `on_full` is called when it cannot be written because the disk is full.
+        """
         if create and not path.exists():
             create_database(path, secrets.token_hex(16))
-        return cls(open_database(path), wall, call_from_thread)
+        return cls(open_database(path), wall, call_from_thread, on_full)
 
     def close(self) -> None:
         """Write what was asked for and close the file."""

@@ -11,7 +11,8 @@ from deployer_agent.errors import LinkError
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.lane import Lane, Traffic
 from deployer_agent.link.requests import Requests
-from deployer_agent.outbox.messages import Batch, MessageOutbox
+from deployer_agent.outbox.batch import Batch
+from deployer_agent.outbox.messages import MessageOutbox
 from deployer_agent.outbox.results import ResultOutbox, ResultPost
 
 RESULT_POSTS: Final = 8
@@ -65,10 +66,10 @@ class Link:
         self._acceptance.answer(post, answer.verdicts)
 
     async def _log(self, batch: Batch) -> None:
-        answer = await self._requests.post("log", batch.body, LogAnswer)
+        answer = await self._requests.post("log", batch.body or b"", LogAnswer)
         if answer.acked < batch.seq:
             raise LinkError(f"the master has messages through {answer.acked}, not {batch.seq}")
-        self._messages.acknowledge(answer.acked)
+        self._messages.acknowledge(batch)
 
     async def _result(self, post: ResultPost) -> None:
         answer = await self._requests.post("result", post.body, ResultAnswer)

@@ -1,10 +1,12 @@
-"""Ids of messages: 32 bits, counted up over restarts of the agent, so that a reader can tell and order them."""
+"""Numbers of messages: counted up over restarts of the agent, so that a reader can tell and order them.
+
+They have 64 bits and never wrap; the id that seed 001 knows is the lowest 32 of them.
+"""
 
 from collections.abc import Callable
 from typing import Final
 
 BLOCK: Final = 1_000_000
-_WRAP: Final = 2**32
 
 
 class Numbers:
@@ -18,9 +20,13 @@ class Numbers:
 
     def next(self) -> int:
         """Return a number that was not used before."""
-        number = self._next
-        self._next = number + 1
-        if self._ahead - number == BLOCK // 2:
+        return self.take(1)
+
+    def take(self, count: int) -> int:
+        """Return the first of so many numbers that were not used before."""
+        first = self._next
+        self._next = first + count
+        while self._ahead - self._next < BLOCK // 2:
             self._ahead += BLOCK
             self._reserve(self._ahead)
-        return number % _WRAP
+        return first

@@ -32,6 +32,7 @@ class Manager:
         self._notes = notes or Notes()
         self._runs: dict[str, Run] = {}
         self._held = False
+        self._held_tasks: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -42,7 +43,7 @@ class Manager:
         run.start(self._launch)
         self._runs[plan.task] = run
         self._notes.begun(run.footprint)
-        if self._held:
+        if self._held or plan.task in self._held_tasks:
             run.child.hold(held=True)
         try:
             return await run.done
@@ -89,8 +90,15 @@ class Manager:
     def hold(self, *, held: bool) -> None:
         """Stop, or go on, reading what all processes print."""
         self._held = held
-        for run in self._runs.values():
-            run.child.hold(held=held)
+        for task, run in self._runs.items():
+            run.child.hold(held=held or task in self._held_tasks)
+
+    def hold_one(self, task: str, held: bool) -> None:  # noqa: FBT001 (a callable of two values)
+        """Stop, or go on, reading what one task prints."""
+        (self._held_tasks.add if held else self._held_tasks.discard)(task)
+        run = self._runs.get(task)
+        if run is not None:
+            run.child.hold(held=held or self._held)
 
     async def stop(self, by: EndedBy = "AGENT_STOPPED") -> None:
         """End everything that runs; returns when all of it has ended."""

@@ -1,18 +1,19 @@
-"""What a process prints becomes messages with levels (DESIGN 4). Pure: bytes in, `(level, text)` out.
+"""What a process prints becomes messages with levels (DESIGN 4). Pure: bytes in, messages out.
 
 A line `N::text` has level N. `N:::` opens a block that a line of exactly `:::` ends; text after the opening is its
 first line, blank lines are kept. Any other line has the level of its stream. The same bytes give the same messages
-however they are cut into chunks. A line is cut at 64 kB, a block at 1 MB, never inside a character; cut pieces keep
-their level.
+however they are cut into chunks. A line is cut at 64 kB, a block and a result at 1 MB, never inside a character; cut
+pieces keep their level and are flagged.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from deployer.protocol.levels import VALID
-from deployer.protocol.messages import MAX_BLOCK_BYTES, MAX_LINE_BYTES
+from deployer.protocol.levels import RESULTS, VALID
+from deployer.protocol.messages import CUT, MAX_BLOCK_BYTES, MAX_LINE_BYTES, UNFINISHED
 
-Output = list[tuple[int, str]]
+Output = list[tuple[int, str, int]]
+"""Level, text, flags."""
 
 _LEVELS: Final[Mapping[bytes, int]] = {str(level).encode(): level for level in VALID}
 _DIGITS: Final = frozenset(b"0123456789")
@@ -47,8 +48,20 @@ class OutputParser:
         if self._rest or self._cut is not None:
             self._line(self._rest, out)
         if self._block is not None:
-            out.append(self._block.close())
+            out.append(self._block.close(UNFINISHED))
         self._rest, self._cut, self._block = b"", None, None
+        return out
+
+    @property
+    def open_block(self) -> object | None:
+        """The block that is open; another object for another block."""
+        return self._block
+
+    def expire(self) -> Output:
+        """Return what there is of a block that is open for too long; it goes on."""
+        out: Output = []
+        if self._block is not None:
+            self._block.give_out(out)
         return out
 
     def _lines(self, lines: list[bytes], out: Output) -> None:
@@ -56,7 +69,7 @@ class OutputParser:
         plain = self._block is None and self._cut is None
         for line in lines:
             if plain and len(line) <= MAX_LINE_BYTES and (not line or line[0] not in digits):
-                append((level, line.decode("utf-8", "replace")))
+                append((level, line.decode("utf-8", "replace"), 0))
             else:
                 self._line(line, out)
                 plain = self._block is None and self._cut is None
@@ -94,6 +107,8 @@ class OutputParser:
     def _shorten(self, out: Output) -> None:
         """Give out what is certain of a line that is too long to wait for."""
         if self._cut is None and self._block is None:
+            if len(self._rest) <= _limit(_opening(self._rest)[0]):
+                return
             self._begin_long(out)
         block = self._block
         if block is not None:
@@ -131,15 +146,21 @@ class _Block:
         if self._size > MAX_BLOCK_BYTES:
             self._flush(out)
 
-    def close(self) -> tuple[int, str]:
+    def close(self, flags: int = 0) -> tuple[int, str, int]:
         """Return the message."""
-        return self.level, b"".join(self._parts).decode("utf-8", "replace")
+        return self.level, b"".join(self._parts).decode("utf-8", "replace"), flags
+
+    def give_out(self, out: Output) -> None:
+        """Give out what there is; the block goes on."""
+        if self._parts and self._size:
+            out.append(self.close(UNFINISHED))
+            self._parts, self._size, self._begun = [], 0, False
 
     def _flush(self, out: Output) -> None:
         text = b"".join(self._parts)
         while len(text) > MAX_BLOCK_BYTES:
             end = _boundary(text, MAX_BLOCK_BYTES)
-            out.append((self.level, text[:end].decode("utf-8", "replace")))
+            out.append((self.level, text[:end].decode("utf-8", "replace"), UNFINISHED))
             text = text[end:]
         self._parts, self._size = [text], len(text)
 
@@ -154,18 +175,23 @@ def _opening(line: bytes) -> tuple[int, int, bool]:
     return level, colons + (3 if opens else 2), opens
 
 
+def _limit(level: int) -> int:
+    """How long a line may be: a result is one message, as long as a block may be."""
+    return MAX_BLOCK_BYTES if level in RESULTS else MAX_LINE_BYTES
+
+
 def _pieces(level: int, text: bytes, out: Output) -> None:
-    if len(text) > MAX_LINE_BYTES:
+    if len(text) > _limit(level):
         text = _whole_pieces(level, text, out)
-    out.append((level, text.decode("utf-8", "replace")))
+    out.append((level, text.decode("utf-8", "replace"), 0))
 
 
 def _whole_pieces(level: int, text: bytes, out: Output) -> bytes:
     """Give out pieces of full length; the rest, which is never empty, is returned."""
-    start = 0
-    while len(text) - start > MAX_LINE_BYTES:
-        end = _boundary(text, start + MAX_LINE_BYTES)
-        out.append((level, text[start:end].decode("utf-8", "replace")))
+    start, most = 0, _limit(level)
+    while len(text) - start > most:
+        end = _boundary(text, start + most)
+        out.append((level, text[start:end].decode("utf-8", "replace"), CUT))
         start = end
     return text[start:]
 

@@ -1,8 +1,9 @@
-"""The one thread that touches the journal's file: what arrives while a commit runs goes into the next one together."""
+"""The one thread that touches a sqlite file: what arrives while a commit runs goes into the next one together."""
 
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,8 @@ Statement = Callable[[sqlite3.Connection], Any]
 CallFromThread = Callable[..., object]
 
 MAX_TOGETHER: Final = 500
+_FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+"""How a full disk shows itself."""
 
 
 class _Request(Struct, frozen=True, eq=False):
@@ -23,13 +26,23 @@ class _Request(Struct, frozen=True, eq=False):
 
 
 class Writer:
-    """Runs statements in transactions; a Deferred fires when its statement is on the disk."""
+    """Runs statements in transactions; a Deferred fires when its statement is on the disk.
 
-    def __init__(self, database: sqlite3.Connection, call_from_thread: CallFromThread) -> None:
+    `on_full` is called in the reactor's thread, before the statement's Deferred fails, when the disk is full.
+    """
+
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        call_from_thread: CallFromThread,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_full = on_full
         self._database = database
         self._call_from_thread = call_from_thread
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
+        self._was_full = False
         self.commits = 0
 
     def start(self) -> None:
@@ -76,10 +89,21 @@ class Writer:
     def _alone(self, request: _Request) -> Any:
         try:
             return self._transaction([request])[0]
-        except Exception:  # noqa: BLE001 (it is told to who asked)
+        except Exception as error:  # noqa: BLE001 (it is told to who asked)
+            if getattr(error, "sqlite_errorcode", None) in _FULL:
+                self._was_full = True
+                self._call_from_thread(self._on_full)
             return Failure()
 
+    def _shorten_log(self) -> None:
+        """After a full disk: the write-ahead log may hold more room than the next commit needs."""
+        self._was_full = False
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _transaction(self, requests: list[_Request]) -> list[Any]:
+        if self._was_full:
+            self._shorten_log()
         self._database.execute("BEGIN IMMEDIATE")
         try:
             values = [request.statement(self._database) for request in requests]

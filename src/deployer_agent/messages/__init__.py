@@ -1,0 +1,1 @@
+"""What processes said, kept on this host: written in batches, bounded, found again (seed 001)."""

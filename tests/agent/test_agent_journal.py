@@ -13,8 +13,10 @@ from twisted.internet.defer import gatherResults
 
 from deployer.protocol.commands import SignedCommand
 from deployer_agent.errors import JournalError
+from deployer_agent.journal import runs, statements
+from deployer_agent.journal.database import VERSION, open_database
 from deployer_agent.journal.journal import Journal
-from deployer_agent.journal.records import KEEP_MS, Entry
+from deployer_agent.journal.records import KEEP_MS, Entry, History
 
 NOW_S = 2_000_000_000
 
@@ -188,3 +190,34 @@ def test_a_journal_that_cannot_be_used_stops_the_start_and_is_not_replaced(
     if place.path.exists():
         with pytest.raises(JournalError, match=sentence):
             place.open()
+
+
+FIRST_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE job (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, run INTEGER NOT NULL,
+    stage TEXT NOT NULL, digest TEXT NOT NULL, payload TEXT NOT NULL, data TEXT NOT NULL,
+    created INTEGER NOT NULL, not_after INTEGER NOT NULL,
+    started INTEGER NOT NULL DEFAULT 0, touched INTEGER NOT NULL,
+    result BLOB, sent INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (id, run)
+);
+CREATE INDEX job_unsent ON job (seq) WHERE sent = 0;
+CREATE INDEX job_sent ON job (max(not_after, touched)) WHERE sent = 1;
+INSERT INTO meta VALUES ('instance', 'abc'), ('horizon', '5'), ('messages', '7');
+INSERT INTO job VALUES (1, 'old', 1, 'STARTED', 'd', 'p', '', 1, 2, 3, 4, NULL, 0);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_schema_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as first:
+        first.executescript(FIRST_SCHEMA)
+    for _ in range(2):
+        with closing(open_database(path)) as database:
+            assert database.execute("PRAGMA user_version").fetchone()[0] == VERSION
+            (row,) = statements.unsent(database)
+            assert (row.key, row.stage, row.history) == (("old", 1), "STARTED", History(begun=1))
+            assert runs.processes(database) == []

@@ -1,11 +1,15 @@
 """The real programs, killed. What was accepted reaches its end, and nothing runs twice (RELIABILITY 2)."""
 
+import contextlib
 import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -184,3 +188,36 @@ def test_output_of_a_running_process_survives_a_master_that_is_away(running: Fle
     assert running.lines("away") == [str(n) for n in range(1, 201)]
     ids = [item["id"] for item in running.ask("GET", "/api/v1/jobs/away/log?limit=1000")[1]["items"]]
     assert ids == list(range(ids[0], ids[0] + 200))
+
+
+def test_what_was_said_while_the_master_was_away_survives_the_agents_death_too(running: Fleet, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    line = f"while [ ! -e {go} ]; do sleep 0.05; done; i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done"
+    running.submit("talk", "/bin/sh", "-c", line)
+    until(lambda: running.job("talk")["state"] == "RUNNING", what="the job")
+    running.master.kill_group()
+    go.touch()
+    database = running.agent_data(1) / "journal.db"
+    until(lambda: _is_finished(database, "talk"), what="the job's end in the journal")
+    until(lambda: _spooled(running.agent_data(1)), what="its messages on the disk")
+    running.agents[1].kill()
+    running.agents[1].start()
+    running.start_master()
+    assert running.job("talk", 60)["state"] == "OK"
+    assert running.lines("talk") == [f"line {number}" for number in range(3000)]
+
+
+def _is_finished(journal: Path, task: str) -> bool:
+    """Whether a copy of the journal, which its agent holds alone, has the task's result."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (journal.name, f"{journal.name}-wal"):
+            shutil.copy(journal.with_name(name), folder)
+        with contextlib.closing(sqlite3.connect(Path(folder, journal.name))) as copy:
+            return copy.execute("SELECT 1 FROM job WHERE id = ? AND stage = 'FINISHED'", (task,)).fetchone() is not None
+
+
+def _spooled(data: Path) -> bool:
+    """Whether all of the 3,000 lines are in the outbox's file."""
+    with contextlib.closing(sqlite3.connect(f"file:{data / 'outbox.db'}?mode=ro", uri=True)) as outbox:
+        shares = [json.loads(row[0]) for row in outbox.execute("SELECT shares FROM batch")]
+    return sum(share[2] for batch in shares for share in batch) >= 3000

@@ -38,7 +38,8 @@ CREATE TABLE process (marker TEXT PRIMARY KEY, footprint BLOB NOT NULL) WITHOUT 
 """What schema 2 has more: `runs` begun and `ended` of a task, its `early` ends, when a run was last `due`; the records
 of finished runs that the master has not got; by what living processes are found."""
 
-_MIGRATIONS: Final = {1: _SUPERVISION}
+_BEGUN: Final = "UPDATE job SET runs = 1 WHERE stage = 'STARTED';"
+_MIGRATIONS: Final = {1: f"{_SUPERVISION} {_BEGUN}"}
 """What makes a schema the next one."""
 
 

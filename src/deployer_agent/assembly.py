@@ -28,6 +28,7 @@ from deployer_agent.commands.check import Checker
 from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
 from deployer_agent.commands.kill import Kill, Killall, restart
+from deployer_agent.commands.messages import MessageCommands
 from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.ping import ping
 from deployer_agent.commands.recovery import Parts, Recovery
@@ -326,12 +327,14 @@ class Working:
     def _table(self, journal: Journal, runner: Runner, policy: Policy) -> Table:
         kill = Kill(self.roster.end, self.manager.signal, journal.knows)
         usage = UsageCommands(self.roster.tasks, self.manager.pids, self._reactor, self._wall)
+        messages = MessageCommands(self.store, Threads(self._reactor), self._reactor, self._wall)
         extensions = {name: extension(its, runner) for name, its in self._settings.extensions.items()}
         return frozen(
             {
                 **extensions,
                 **facts.handlers(self._reactor, self._wall),
                 **usage.handlers(),
+                **messages.handlers(),
                 "execute": Handler(of(ExecuteArgs), Execute(runner, policy.require_shell)),
                 "ping": Handler(of(NoArgs), ping, harmless=True),
                 "kill": Handler(of(KillArgs), kill, control=True),

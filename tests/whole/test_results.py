@@ -86,6 +86,48 @@ def test_what_processes_consume_is_told_for_one_for_some_and_for_all(running: Fl
         running.ask("DELETE", f"/api/v1/jobs/{job}")
 
 
+def test_what_was_said_is_found_on_the_host_and_removed_there(running: Fleet) -> None:
+    say = "echo out; echo err >&2; echo 9::bad; echo 5::note; echo 11::debug"
+    ask(running, "said", "execute", cmd="/bin/sh", args=["-c", say], domain="found", loglevels_ac="9", loglevels="1-9")
+    assert running.lines("said") == ["bad"]
+    found = ask(running, "found", "get_msgs", json.dumps({"jobid": "said"}))["result"]
+    assert {(item["level"], item["data"]) for item in found["items"]} == {
+        (1, "out"),
+        (2, "err"),
+        (9, "bad"),
+        (5, "note"),
+    }
+    assert {item["domain"] for item in found["items"]} == {"found"}
+    assert found["next"] is None
+    page = ask(running, "page", "get_msgs", jobid="said", limit=3, order="asc")["result"]
+    rest = ask(running, "rest", "get_msgs", jobid="said", order="asc", cursor=page["next"])["result"]
+    assert len(page["items"] + rest["items"]) == 4
+    ask(running, "unkept", "execute", cmd="/bin/echo", args=["kept"], domain="found", loglevels_db="9")
+    assert ask(running, "few", "get_msgs", jobid="unkept")["result"]["items"] == []
+    assert ask(running, "del", "del_msgs", domain="found", levels="1-5")["result"] == 3
+    assert [item["level"] for item in ask(running, "left", "get_msgs", jobid="said")["result"]["items"]] == [9]
+
+
+@pytest.mark.parametrize(
+    ("args", "pointer"),
+    [
+        ({"levels": "1) OR 1=1--"}, "/args/levels"),
+        ({"timefrom": 5, "timeto": 4}, "/args/timefrom"),
+        ({"timefrom": -1}, "/args/timefrom"),
+        ({"timeto": "yesterday"}, "/args/timeto"),
+        ({"timeto": 1e300}, "/args/timeto"),
+        ({"limit": 1001}, "/args/limit"),
+        ({"cursor": "-1"}, "/args/cursor"),
+        ({"order": "random"}, "/args/order"),
+        ({"jobid": "../x"}, "/args/jobid"),
+    ],
+)
+def test_filters_that_do_not_fit_are_refused_at_their_place(running: Fleet, args: dict[str, Any], pointer: str) -> None:
+    body = {"cmd": "get_msgs", "args": args, "target": "1:1"}
+    status, problem = running.ask("POST", "/api/v1/jobs", body)
+    assert (status, problem["errors"][0]["pointer"]) == (422, pointer)
+
+
 def test_data_that_is_no_object_is_refused(running: Fleet) -> None:
     body = {"cmd": "get_process_stats", "data": "[1]", "target": "1:1"}
     status, problem = running.ask("POST", "/api/v1/jobs", body)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from deployer.protocol import levels
+from deployer.protocol.getmsgs import FilterArgs, GetMsgsArgs
 from deployer.protocol.ids import GridId, Name, NodeId, TaskId
 from deployer.protocol.signals import SignalName
 
@@ -78,7 +79,7 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
         """Refuse what only the values together tell; msgspec makes a ValueError a ValidationError with its path."""
         for name in ("loglevels", "loglevels_db", "loglevels_ac"):
             if (expression := getattr(self, name)) is not None:
-                _require_levels(name, expression)
+                levels.parse_named(name, expression)
         if self.long_running and self.recurring_period:
             raise ValueError(
                 "`max_time` -1 and `recurring_period` exclude each other: it always runs, or at each period"
@@ -110,13 +111,6 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
         if self.max_restart is None:
             return DEFAULT_RESTARTS if self.long_running else 0
         return self.max_restart
-
-
-def _require_levels(name: str, expression: str) -> None:
-    try:
-        levels.parse(expression)
-    except ValueError as error:
-        raise ValueError(f"`{name}`: {error}") from None
 
 
 class ExecuteArgs(RunArgs, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -167,6 +161,8 @@ ARGUMENTS: Final[Mapping[str, type[Struct]]] = {
     "get_process_stats": ProcessArgs,
     "get_processes_stats": NoArgs,
     "get_aggregated_stats": NoArgs,
+    "get_msgs": GetMsgsArgs,
+    "del_msgs": FilterArgs,
     "get_cpu_info": NoArgs,
     "get_mem_info": NoArgs,
     "get_disk_info": NoArgs,

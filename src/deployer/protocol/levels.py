@@ -40,6 +40,14 @@ def parse(expression: str) -> frozenset[int]:
     return frozenset(level for part in expression.split(",") for level in _range(part)) & VALID
 
 
+def parse_named(name: str, expression: str) -> frozenset[int]:
+    """The same; the error names the argument."""
+    try:
+        return parse(expression)
+    except ValueError as error:
+        raise ValueError(f"`{name}`: {error}") from None
+
+
 def _range(part: str) -> range:
     match = _PART.fullmatch(part)
     if match is None:

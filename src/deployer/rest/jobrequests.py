@@ -15,7 +15,7 @@ from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, ExecuteArgs, K
 from deployer.protocol.ids import AgentId, JobId
 from deployer.stores.agents import Agents
 
-ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats"})
+ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats", "get_msgs", "del_msgs"})
 """Commands whose arguments may come in `data` as a JSON object, as seed 001 has it."""
 
 

@@ -10,15 +10,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from deployer_agent.messages import database as db
-from deployer_agent.messages.files import Files
+from deployer_agent.messages.files import CURRENT, Files
 
 MOST_ITEMS: Final = 1000
 MOST_BYTES: Final = 900 * 1000
 _FIELDS: Final = "seq, id, jobid, domain, name, epoch, level, data, flags"
-_ITEM_BYTES: Final = 150  # of what is around the data when it is written as JSON
+_ITEM_BYTES: Final = 500  # of what is around the data when it is written as JSON, names in full
+_encode = msgspec.json.Encoder().encode
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ def page(files: Files, wanted: Filter, *, after: int | None, ascending: bool, co
     for path in _in_order(files, ascending=ascending):
         try:
             for found in _rows(path, wanted, after, ascending=ascending, count=count + 1 - len(items)):
-                size += len(found.data.encode("utf-8", "surrogatepass")) + _ITEM_BYTES
+                size += len(_encode(found.data)) + _ITEM_BYTES
                 if items and (len(items) >= count or size > MOST_BYTES):
                     return Page(items, items[-1].seq, skipped)
                 items.append(found)
@@ -107,8 +109,21 @@ def _rows(path: Path, wanted: Filter, after: int | None, *, ascending: bool, cou
     order = "ASC" if ascending else "DESC"
     statement = f"SELECT {_FIELDS} FROM message WHERE {condition} ORDER BY seq {order} LIMIT ?"  # noqa: S608 (constants)
     with closing(db.open_reading(path)) as database:
-        for row in database.execute(statement, [*values, count]):
-            yield Found(*row)
+        if path.name == CURRENT or _overlaps(database, wanted):
+            for row in database.execute(statement, [*values, count]):
+                yield Found(*row)
+
+
+def _overlaps(database: sqlite3.Connection, wanted: Filter) -> bool:
+    """Whether a full file has anything of the time that is asked for: two looks at its index."""
+    if wanted.timefrom is None and wanted.timeto is None:
+        return True
+    first, last = database.execute(
+        "SELECT (SELECT min(epoch) FROM message), (SELECT max(epoch) FROM message)"
+    ).fetchone()
+    if first is None:
+        return False
+    return not ((wanted.timefrom or 0) > last or (wanted.timeto is not None and wanted.timeto < first))
 
 
 def delete_in_full(files: Files, wanted: Filter) -> tuple[int, list[str]]:

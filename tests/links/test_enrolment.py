@@ -85,7 +85,7 @@ async def test_another_instance_with_the_key_is_told_so(served: Served, agent: W
         ("log", {"boot": "x", "seq": 1, "groups": []}),
         ("log", {"boot": "a" * 32, "seq": -1, "groups": []}),
         ("log", {"boot": "a" * 32, "seq": 1, "groups": [{"task": "a", "messages": [[1, -5, 0, "x"]]}]}),
-        ("log", {"boot": "a" * 32, "seq": 1, "groups": [{"task": "a", "messages": [[1, 2**32, 0, "x"]]}]}),
+        ("log", {"boot": "a" * 32, "seq": 1, "groups": [{"task": "a", "messages": [[1, 2**63, 0, "x"]]}]}),
     ],
 )
 async def test_a_post_that_does_not_fit_is_refused(agent: WireAgent, route: str, body: Any) -> None:

@@ -69,7 +69,14 @@ async def test_another_companys_user_sees_nothing(served: Served, agent: WireAge
     token = Token.new(USER)
     await Tokens(served.seeded.redis).add_user_token(token, "other", "mallory", Role.OWNER)
     await served.submit(target="1:7", id="secret")
-    for path in ("/api/v1/jobs/secret", "/api/v1/jobs/secret/log", "/api/v1/jobs/secret/tasks", "/api/v1/agents/1:7"):
+    runs = "/api/v1/jobs/secret/tasks/1:7/runs"
+    for path in (
+        "/api/v1/jobs/secret",
+        "/api/v1/jobs/secret/log",
+        "/api/v1/jobs/secret/tasks",
+        "/api/v1/agents/1:7",
+        runs,
+    ):
         foreign = await served.ask("GET", path, token=token.text)
         missing = await served.ask("GET", path.replace("secret", "none").replace("1:7", "1:99"), token=token.text)
         assert foreign.status == missing.status == 404
@@ -80,7 +87,21 @@ async def test_another_companys_user_sees_nothing(served: Served, agent: WireAge
     body = {"cmd": "ping", "target": "1:7", "id": "secret"}
     foreign = await served.ask("POST", "/api/v1/jobs", json=body, token=token.text)
     assert (foreign.status, foreign.code) == (422, "no_matching_agent")
+    kill = {"cmd": "kill", "args": {"id": "secret"}, "target": "1:7"}
+    assert (await served.ask("POST", "/api/v1/jobs", json=kill, token=token.text)).status == 404
+    foreign = await served.ask("POST", "/api/v1/jobs", json={**body, "cmd": "x"}, token=token.text)
+    assert (foreign.status, foreign.code) == (422, "unknown_command")
     assert (await served.ask("GET", "/api/v1/jobs/secret")).json["state"] == "QUEUED"
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.OPERATOR, 403), (Role.OWNER, 202), (Role.ADMIN, 202)])
+async def test_a_shell_is_a_right_of_its_own(served: Served, agent: WireAgent, role: Role, status: int) -> None:
+    token = Token.new(USER)
+    await Tokens(served.seeded.redis).add_user_token(token, COMPANY, "sam", role)
+    body = {"cmd": "execute", "args": {"cmd": "id; id", "shell": True}, "target": "1:7"}
+    assert (await served.ask("POST", "/api/v1/jobs", json=body, token=token.text)).status == status
+    body["args"] = {"cmd": "id"}
+    assert (await served.ask("POST", "/api/v1/jobs", json=body, token=token.text)).status == 202
 
 
 @pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "FOO"])

@@ -45,6 +45,8 @@ async def test_a_jobs_log_is_its_own_lines_oldest_first(served: Served, agent: W
         "level": 1,
         "id": 10,
         "data": "one",
+        "category": None,
+        "flags": [],
     }
     first = (await served.ask("GET", "/api/v1/jobs/a/log?limit=2")).json
     assert [item["data"] for item in first["items"]] == ["one", "two"]
@@ -52,12 +54,29 @@ async def test_a_jobs_log_is_its_own_lines_oldest_first(served: Served, agent: W
     assert ([item["data"] for item in second["items"]], second["next"]) == (["three"], None)
 
 
+async def test_messages_have_their_category_and_flags(served: Served, agent: WireAgent) -> None:
+    await _running(served, agent, "a")
+    said = [
+        [5, 2**32 + 7, 0, "plain"],
+        [6, 1, 0, '{"cat": "disk"}'],
+        [6, 2, 0, "{}"],
+        [6, 3, 0, "no"],
+        [1, 4, 0, "x", 3],
+    ]
+    groups = [{"task": "a", "domain": "demo", "name": "echo", "messages": said}]
+    assert (await agent.post("log", {"boot": BOOT, "seq": 1, "groups": groups})).status == 200
+    items = (await served.ask("GET", "/api/v1/jobs/a/log")).json["items"]
+    assert [item["category"] for item in items] == ["unknown", "disk", "unknown", "unknown", None]
+    assert [item["flags"] for item in items] == [[], [], [], [], ["cut", "unfinished"]]
+    assert items[0]["id"] == 7
+
+
 async def test_the_messages_lie_where_the_public_contract_says(served: Served, agent: WireAgent) -> None:
     await _running(served, agent, "a")
     await _say(agent, 1, a=["one"])
     entries = await served.seeded.redis.call("XRANGE", "log.demo.echo", "-", "+")
     assert json.loads(entries[0][1][1]) == [
-        {"task": "a", "agent": "1:7", "level": 1, "id": 10, "epoch": 1_763_859_723_456, "data": "one"}
+        {"task": "a", "agent": "1:7", "level": 1, "id": 10, "epoch": 1_763_859_723_456, "data": "one", "seq": 10}
     ]
 
 

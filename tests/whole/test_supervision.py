@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +211,51 @@ def config(folder: Path, text: str) -> Path:
     file = folder / "agent.toml"
     file.write_text(text)
     return file
+
+
+def test_a_process_of_the_agents_own_is_ready_when_its_port_is_open_or_its_time_is_over(
+    running: Fleet, tmp_path: Path
+) -> None:
+    log, listen = tmp_path / "log", tmp_path / "listen.py"
+    listen.write_text(
+        "import socket, sys, time\n"
+        "s = socket.socket()\n"
+        "s.bind(('127.0.0.1', int(sys.argv[1])))\n"
+        f"open({str(log)!r}, 'a').write('bound\\n')\n"
+        "s.listen()\n"
+        "time.sleep(1000)\n"
+    )
+    port = free_port()
+    running.agents[1].stop()
+    text = f"""
+[startup.server]
+cmd = "{sys.executable}"
+args = ["{listen}", "{port}"]
+ready_port = {port}
+
+[startup.slow]
+cmd = "/bin/sleep"
+args = ["1000"]
+ready_after = 0.5
+depends_on = ["server"]
+
+[startup.client]
+cmd = "/bin/sh"
+args = ["-c", "echo client >> {log}; exit 1"]
+depends_on = ["slow"]
+max_restart = 1
+"""
+    running.start_agent(1, "--config", str(config(tmp_path, text)))
+    until(lambda: log.exists() and log.read_text().split() == ["bound", "client", "client"], what="all three, in order")
+    until(lambda: "client has ended: ERROR RESTART_LIMIT" in running.agents[1].text(), what="the end of its restarts")
+    assert running.agents[1].stop() == 0
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_the_agents_own_processes_start_in_order_and_extensions_are_commands(running: Fleet, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,12 @@ HOLD_BYTES: Final = 2 * MIB
 
 BATCH_ROWS: Final = 5000
 CHECK_ROWS: Final = 20_000
-_INSERT: Final = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ROWS_A_STATEMENT: Final = 200
+"""A statement of many rows takes two thirds of the time, and lets go of the interpreter's lock less often."""
+
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT: Final = f"INSERT INTO message VALUES {_ROW}"  # noqa: S608 (constants)
+_INSERT_MANY: Final = f"INSERT INTO message VALUES {', '.join([_ROW] * ROWS_A_STATEMENT)}"  # noqa: S608 (as above)
 
 Row = tuple[int, int, str, str, str, int, int, str, int]
 """seq, id, jobid, domain, name, epoch (ms), level, data, flags."""
@@ -179,7 +185,11 @@ class MessageStore:
         self._database = database
         database.execute("BEGIN")
         try:
-            database.executemany(_INSERT, rows)
+            many = len(rows) - len(rows) % ROWS_A_STATEMENT
+            for start in range(0, many, ROWS_A_STATEMENT):
+                part = rows[start : start + ROWS_A_STATEMENT]
+                database.execute(_INSERT_MANY, list(chain.from_iterable(part)))
+            database.executemany(_INSERT, rows[many:])
             database.execute("COMMIT")
         except BaseException:
             if database.in_transaction:

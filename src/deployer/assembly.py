@@ -27,7 +27,9 @@ from deployer.kit.wake import Hub
 from deployer.links.enrolment import Enrolment
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.sessions import Challenges, Sessions
+from deployer.model import limits
 from deployer.protocol.wire import MAX_POST_BYTES
+from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
@@ -157,6 +159,7 @@ class Master(Service):
             installation=installation,
             hub=self._hub,
             clock=self._reactor,
+            log_share=self._settings.log_share_bytes,
             wall=self._wall,
             memory=self._upkeep.memory,
         )
@@ -187,6 +190,7 @@ class Ground(Struct, frozen=True):
     clock: Any
     wall: WallClock
     memory: Callable[[], float]
+    log_share: int = limits.LOG_SHARE_BYTES
 
 
 def build_site(ground: Ground) -> HardenedSite:
@@ -201,7 +205,7 @@ def _max_body(path: bytes) -> int:
 
 def _root(ground: Ground) -> Root:
     redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
-    agents, jobs, logs, tokens = Agents(redis), Jobs(redis), Logs(redis), Tokens(redis)
+    agents, jobs, logs, tokens = Agents(redis, ground.log_share), Jobs(redis), Logs(redis), Tokens(redis)
 
     dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
     commands = Commands(agents, hub)
@@ -218,7 +222,7 @@ def _root(ground: Ground) -> Root:
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
             JobRoutes(dispatcher, JobRequests(dispatcher, agents), Values(Threads(clock))),
-            JobLogRoutes(jobs, JobLogs(jobs, logs, hub)),
+            JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         Authenticator(tokens, clock).caller,
     )

@@ -116,5 +116,8 @@ async def test_what_is_over_a_tasks_share_is_counted(seeded: Seeded) -> None:
     await seeded.redis.call("HSET", keys.task(COMPANY, "a", AGENT), "log_bytes", 64 * 1024 * 1024)
     logged = await seeded.agents.log(session, BOOT, 1, [Entry("a", "log.d.n", 7, 10, b"[]")])
     assert (logged.acked, logged.over) == (1, 7)
-    assert (await seeded.jobs.tasks(COMPANY, "a", 0, 1))[0].log_dropped == 7
+    await seeded.redis.call("HSET", keys.task(COMPANY, "a", AGENT), "log_bytes", 0)
+    logged = await seeded.agents.log(session, BOOT, 2, [Entry("a", "log.d.n", 1, 1, b"[]")])
+    assert logged.over == 1  # what came after it would lie between what is with the agent
+    assert (await seeded.jobs.tasks(COMPANY, "a", 0, 1))[0].log_dropped == 8
     assert await seeded.agents.finish(session, [ok("a")]) == ["OK"]

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,25 @@ def test_what_was_said_is_found_on_the_host_and_removed_there(running: Fleet) ->
     assert ask(running, "few", "get_msgs", jobid="unkept")["result"]["items"] == []
     assert ask(running, "del", "del_msgs", domain="found", levels="1-5")["result"] == 3
     assert [item["level"] for item in ask(running, "left", "get_msgs", jobid="said")["result"]["items"]] == [9]
+
+
+def test_a_log_goes_on_with_the_agent_where_the_masters_share_ends(tmp_path: Path) -> None:
+    with fleet(tmp_path) as made:
+        config = tmp_path / "master.toml"
+        config.write_text("log_share_bytes = 1000\n")
+        made.start_master(f"--config={config}")
+        made.start_agent()
+        count = "i=0; while [ $i -lt 300 ]; do echo line $i; [ $((i % 50)) = 0 ] && sleep 0.1; i=$((i+1)); done"
+        made.submit("much", "/bin/sh", "-c", count, wait_s=60)
+        assert made.task("much")["log_dropped"] > 0
+        assert made.lines("much") == [f"line {number}" for number in range(300)]
+        items = made.ask("GET", "/api/v1/jobs/much/log?limit=1000")[1]
+        assert items["next"].startswith("agent.")
+        made.agents[1].stop()
+        status, problem = made.ask("GET", f"/api/v1/jobs/much/log?cursor={items['next']}")
+        assert status == 503
+        assert "does not answer" in problem["detail"]
+        assert made.ask("GET", "/api/v1/jobs/much/log?cursor=agent.x")[0] == 400
 
 
 @pytest.mark.parametrize(

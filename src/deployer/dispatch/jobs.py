@@ -52,6 +52,10 @@ class Dispatcher:
         self._wall = wall
         self._memory = memory
 
+    def now_ms(self) -> int:
+        """Epoch ms on this master's clock."""
+        return epoch_ms(self._wall)
+
     async def submit(self, caller: Caller, new: NewJob) -> tuple[JobRecord, bool]:
         """Accept a job for good, or raise; the job, and whether it is new (else this id had the same body before)."""
         if self._memory() >= limits.MEMORY_REFUSAL:

@@ -1,19 +1,21 @@
 """A job's log: pages, or Server-Sent Events that go on from `Last-Event-ID` on any master."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from deployer.errors import MalformedError
 from deployer.model.access import Caller, Permission
+from deployer.protocol.ids import AgentId
 from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
+from deployer.rest.agentlog import PREFIX, AgentLogs
 from deployer.rest.endpoint import Reader, Stream, endpoint
 from deployer.rest.jobs import job_answer, known_id
 from deployer.rest.paging import PageQuery
-from deployer.stores.jobs import Jobs
-from deployer.telemetry.joblog import START, Batch, JobLogs, Line, Position
+from deployer.stores.jobs import JobRecord, Jobs
+from deployer.telemetry.joblog import LONGEST_NUMBER, START, Batch, JobLogs, Line, Position
 
 EVENT_STREAM = "text/event-stream"
 
@@ -54,21 +56,60 @@ class _Labels(Struct, frozen=True):
 class JobLogRoutes:
     """`/api/v1/jobs/<job>/log`."""
 
-    def __init__(self, jobs: Jobs, logs: JobLogs) -> None:
+    def __init__(self, jobs: Jobs, logs: JobLogs, kept_logs: AgentLogs) -> None:
+        self._kept_logs = kept_logs
         self._jobs = jobs
         self._logs = logs
 
     @endpoint("GET", "/api/v1/jobs/<job>/log", needs=Permission.READ, returns=LogPage, query=PageQuery, streams=True)
     async def show(self, caller: Caller, job: str, query: PageQuery, reader: Reader) -> LogPage | Stream:
-        """A page, or, asked for as text/event-stream, all from the given place on until the job has ended."""
+        """A page, or, asked for as text/event-stream, all from the given place on until the job has ended.
+
+        Where the master's share of a log ends, the pages go on with what the agent keeps; a stream does not.
+        """
         record = await self._jobs.job(caller.company, known_id(job))
         labels = msgspec.json.decode(bytes(record.document.args), type=_Labels)
+        if query.cursor is not None and query.cursor.startswith(PREFIX):
+            return await self._kept(caller, record, query, labels)
         after = _place(reader.last_event_id or query.cursor)
         if EVENT_STREAM in reader.accept:
             return Stream(EVENT_STREAM, _events(self._logs.follow(caller.company, job, after), labels))
         found = await self._logs.page(caller.company, job, after, query.limit + 1)
         page = found[: query.limit]
-        return LogPage([_item(one, labels) for one in page], str(page[-1].at) if len(found) > query.limit else None)
+        if len(found) > query.limit:
+            return LogPage([_item(one, labels) for one in page], str(page[-1].at))
+        return LogPage([_item(one, labels) for one in page], await self._rest(caller, record, page))
+
+    async def _rest(self, caller: Caller, record: JobRecord, page: Sequence[Line]) -> str | None:
+        """Where the log goes on with the agent, when the master's share was not all of it."""
+        agent = AgentId.parse(record.document.target)
+        task = await self._jobs.task(caller.company, record.document.id, agent)
+        if not task.log_dropped:
+            return None
+        return f"{PREFIX}{page[-1].message.seq if page else 0}"
+
+    async def _kept(self, caller: Caller, record: JobRecord, query: PageQuery, labels: _Labels) -> LogPage:
+        """What the agent keeps of a job's log."""
+        after = (query.cursor or "").removeprefix(PREFIX)
+        if not (after.isascii() and after.isdigit() and len(after) <= LONGEST_NUMBER):
+            raise MalformedError("this cursor was not made here")
+        found = await self._kept_logs.page(caller, record, int(after), query.limit)
+        items = [
+            LogItem(
+                record.document.target,
+                labels.domain,
+                labels.name,
+                one.epoch,
+                iso(one.epoch),
+                one.level,
+                one.id,
+                one.data,
+                category(one.level, one.data),
+                _flags(one.flags),
+            )
+            for one in found.items
+        ]
+        return LogPage(items, None if found.next is None else f"{PREFIX}{found.next}")
 
 
 async def _events(batches: AsyncIterator[Batch], labels: _Labels) -> AsyncIterator[bytes]:
@@ -98,8 +139,12 @@ def _item(line: Line, labels: _Labels) -> LogItem:
         message.id,
         message.data,
         category(message.level, message.data),
-        [name for flag, name in FLAGS.items() if message.flags & flag],
+        _flags(message.flags),
     )
+
+
+def _flags(flags: int) -> list[str]:
+    return [name for flag, name in FLAGS.items() if flags & flag]
 
 
 def _place(text: str | None) -> Position:

@@ -71,10 +71,14 @@ class Logged(Struct, frozen=True):
 
 
 class Agents:
-    """Reads agents and runs the scripts that an agent's session may run."""
+    """Reads agents and runs the scripts that an agent's session may run.
 
-    def __init__(self, redis: Redis) -> None:
+    `log_share`: bytes of one task's messages that are kept here.
+    """
+
+    def __init__(self, redis: Redis, log_share: int = limits.LOG_SHARE_BYTES) -> None:
         self._redis = redis
+        self._log_share = log_share
 
     async def join(self, kid: str, request: JoinRequest, now_ms: int) -> tuple[AgentId, str]:
         """Make an agent of this key, or find it; its number and company. The token's secret was checked before."""
@@ -167,7 +171,7 @@ class Agents:
             TOUCH_MS,
             boot,
             seq,
-            limits.LOG_SHARE_BYTES,
+            self._log_share,
         ]
         for entry in entries:
             arguments += (entry.task, entry.stream, entry.count, entry.texts, entry.messages)

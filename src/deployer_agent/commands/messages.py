@@ -1,7 +1,7 @@
 """`get_msgs` and `del_msgs`: what was said on this host, found again and removed (seed 001)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,8 @@ from deployer_agent.commands.registry import Handler, Task, of
 from deployer_agent.messages import query
 from deployer_agent.messages.query import Filter
 from deployer_agent.messages.store import MessageStore
+
+LARGEST: Final = 2**63 - 1
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,7 +66,7 @@ class MessageCommands:
         args: GetMsgsArgs = task.args
         begun = self._begin()
         await self._store.written_through()
-        after = None if args.cursor is None else int(args.cursor)
+        after = None if args.cursor is None else min(int(args.cursor), LARGEST)
         page = await self._threads.run(self._page, args, after)
         items = [Item(m.id, m.jobid, m.domain, m.name, m.epoch, m.level, m.data, m.flags) for m in page.items]
         answer = Answer(items, None if page.next is None else str(page.next), list(page.skipped))

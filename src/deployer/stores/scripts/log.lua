@@ -15,14 +15,14 @@ end
 local over, foreign = 0, 0
 for i = 8, #ARGV, 5 do
   local task = prefix .. 'task:' .. ARGV[i] .. '@' .. ARGV[1]
-  local had = redis.call('HMGET', task, 'by', 'job', 'log_bytes')
+  local had = redis.call('HMGET', task, 'by', 'job', 'log_bytes', 'log_dropped')
   local texts, bytes = tonumber(ARGV[i + 3]), string.len(ARGV[i + 4])
   if ARGV[i] == '' then
     redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
     redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
   elseif had[1] ~= ARGV[3] or not had[2] or had[2] == '' then
     foreign = foreign + tonumber(ARGV[i + 2])
-  elseif tonumber(had[3] or '0') + texts > tonumber(ARGV[7]) then
+  elseif had[4] or tonumber(had[3] or '0') + texts > tonumber(ARGV[7]) then -- all that follows lies with the agent
     redis.call('HINCRBY', task, 'log_dropped', ARGV[i + 2])
     over = over + tonumber(ARGV[i + 2])
   else

@@ -38,6 +38,7 @@ from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequests
 from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.problems import refuse
+from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.site import Root
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
@@ -45,6 +46,7 @@ from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.installation import Installation
 from deployer.stores.jobs import Jobs
+from deployer.stores.library import Library
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
@@ -207,6 +209,7 @@ def _root(ground: Ground) -> Root:
     redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
     agents, jobs, logs, tokens = Agents(redis, ground.log_share), Jobs(redis), Logs(redis), Tokens(redis)
 
+    library = Library(redis)
     dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
     commands = Commands(agents, hub)
     intake = Intake(agents, ground.installation.company)
@@ -214,14 +217,17 @@ def _root(ground: Ground) -> Root:
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
     longpoll = LongPoll(
-        sessions, Handlers(commands.poll, commands.accept, intake.store, commands.finish, commands.record_runs), refuse
+        sessions,
+        Handlers(commands.poll, commands.accept, intake.store, commands.finish, commands.record_runs, library.text),
+        refuse,
     )
 
     api = Api(
         [
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
-            JobRoutes(dispatcher, JobRequests(dispatcher, agents), Values(Threads(clock))),
+            JobRoutes(dispatcher, JobRequests(dispatcher, agents, library), Values(Threads(clock))),
+            ScriptRoutes(library, wall),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         Authenticator(tokens, clock).caller,

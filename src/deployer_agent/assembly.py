@@ -1,6 +1,7 @@
 """Builds every part of the agent, top to bottom, and starts and stops them in order."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
 from deployer.protocol.levels import WARNING
+from deployer.protocol.scripts import ScriptAnswer, ScriptArgs
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.check import Checker
@@ -35,6 +37,7 @@ from deployer_agent.commands.recovery import Parts, Recovery
 from deployer_agent.commands.registry import Handler, Table, frozen, of
 from deployer_agent.commands.roster import Exits, Roster
 from deployer_agent.commands.runs import Footprints, Runs
+from deployer_agent.commands.script import Script, Shelf, lua, python
 from deployer_agent.commands.speech import Keepers, Speech, Wanted
 from deployer_agent.commands.startup import Startup
 from deployer_agent.commands.supervise import Supervisor
@@ -68,6 +71,7 @@ from deployer_agent.processes.manager import Manager, Notes
 JOURNAL_FILE: Final = "journal.db"
 OUTBOX_FILE: Final = "outbox.db"
 MESSAGES_DIR: Final = "messages"
+SCRIPTS_DIR: Final = "scripts"
 CONNECT_S: Final = 10.0
 FORGET_S: Final = 3600.0
 PROCESSES_S: Final = 2.0
@@ -196,6 +200,7 @@ class Working:
     ) -> None:
         self._reactor = reactor
         self._told_lost = 0
+        self._requests = requests
         self._settings = settings
         self._wall = wall
         policy = load_policy(settings.policy_file, allow_root=settings.allow_root)
@@ -335,6 +340,7 @@ class Working:
                 **facts.handlers(self._reactor, self._wall),
                 **usage.handlers(),
                 **messages.handlers(),
+                **self._scripts(runner, policy),
                 "execute": Handler(of(ExecuteArgs), Execute(runner, policy.require_shell)),
                 "ping": Handler(of(NoArgs), ping, harmless=True),
                 "kill": Handler(of(KillArgs), kill, control=True),
@@ -342,6 +348,23 @@ class Working:
                 "restart": Handler(of(NoArgs), restart, control=True, then=self._restart),
             }
         )
+
+    def _scripts(self, runner: Runner, policy: Policy) -> Table:
+        settings = self._settings
+        cache = Path(settings.data_dir) / SCRIPTS_DIR
+        shelf = Shelf(Path(settings.scripts_dir), cache, self._fetch_script)
+
+        def owner(user: str | None) -> int | None:
+            return self.platform.owner(policy, user)
+
+        languages = {
+            "execute_js_py": python(settings.python or sys.executable),
+            "execute_js_lua": lua(settings.lua or None),
+        }
+        return {name: Handler(of(ScriptArgs), Script(one, shelf, runner, owner)) for name, one in languages.items()}
+
+    async def _fetch_script(self, domain: str, name: str, sha256: str) -> str:
+        return (await self._requests.get(f"script?domain={domain}&name={name}&sha256={sha256}", ScriptAnswer)).text
 
     def _restart(self) -> None:
         """End the agent soon: the result of the command that asked for it is on its way by then."""

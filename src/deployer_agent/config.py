@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from deployer.kit.settings import Settings, SettingsError, load
-from deployer.protocol.commands import ARGUMENTS
+from deployer.protocol.commands import ARGUMENTS, SCRIPT_COMMANDS
 from deployer.protocol.extensions import ExtensionName
 from deployer.protocol.ids import GridId, Name, NodeId
 from deployer_agent.commands.extension import ExtensionSettings
@@ -40,6 +40,9 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ballast_bytes: Annotated[int, Meta(ge=64 * 1024)] = 8 * MIB
     hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
     policy_file: str | None = None
+    scripts_dir: str = "/etc/deployer/scripts"
+    python: str = ""
+    lua: str = ""
     startup: dict[Name, StartupSettings] = {}
     extensions: dict[ExtensionName, ExtensionSettings] = {}
     max_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -67,7 +70,7 @@ def _check_own(settings: AgentSettings) -> None:
             re.compile(its.ready_match or "")
         except re.error as error:
             raise StartError(f"[startup.{name}] ready_match is no regular expression: {error}") from None
-    taken = sorted(set(settings.extensions) & set(ARGUMENTS))
+    taken = sorted(set(settings.extensions) & {*ARGUMENTS, *SCRIPT_COMMANDS})
     if taken:
         raise StartError(f"[extensions.{taken[0]}]: this is the name of a command that every agent has")
 

@@ -16,13 +16,15 @@ from deployer_agent.processes.plan import Ender, Footprint, Launch
 class Platform(Struct, frozen=True):
     """The means of this system.
 
-    `trace`: by what a task's run is found of which only task and number are known. `look`: to be called every few
-    seconds while processes run. `close`: when all have ended.
+    `trace`: by what a task's run is found of which only task and number are known. `owner`: the number of the user that
+    a job becomes which asks for this user, None: the agent's own. `look`: to be called every few seconds while
+    processes run. `close`: when all have ended.
     """
 
     launch: Launch
     ender: Ender
     trace: Callable[[str, int], Footprint]
+    owner: Callable[[Policy, str | None], int | None]
     look: Callable[[], object]
     close: Callable[[], object]
 
@@ -48,7 +50,14 @@ def _plain(reactor: Any, policy: Policy, instance: str) -> Platform:
     if policy.cgroups is True:
         raise StartError("the policy asks for cgroups, which this system does not have")
     plain = PlainLauncher(reactor, policy, instance, environment=os.environ)
-    return Platform(plain.launch, plain, lambda task, run: _trace(instance, task, run), lambda: None, lambda: None)
+    return Platform(
+        plain.launch,
+        plain,
+        lambda task, run: _trace(instance, task, run),
+        lambda _, __: None,
+        lambda: None,
+        lambda: None,
+    )
 
 
 if sys.platform != "win32":
@@ -56,6 +65,7 @@ if sys.platform != "win32":
     from deployer_agent.processes.launch_posix import PosixLauncher, leaf
     from deployer_agent.processes.members_posix import Members
     from deployer_agent.processes.mounts_posix import find_cgroups
+    from deployer_agent.processes.privileges_posix import uid_of
     from deployer_agent.processes.proc_posix import Proc
     from deployer_agent.processes.reaper_posix import reap_orphans
 
@@ -81,7 +91,11 @@ if sys.platform != "win32":
             if cgroups is not None:
                 cgroups.close()
 
-        return Platform(launcher.launch, members, trace, look, close)
+        def owner(policy: Policy, user: str | None) -> int | None:
+            chosen = policy.judge(user=user, group=None, limits={}, agent_uid=os.geteuid(), uid_of=uid_of).user
+            return None if chosen is None else uid_of(chosen)
+
+        return Platform(launcher.launch, members, trace, owner, look, close)
 
 
 def _trace(instance: str, task: str, run: int, *, boot: str = "", cgroup: str | None = None) -> Footprint:

@@ -11,6 +11,7 @@ from deployer.links.resource import AgentResource, Refuse, encode, read
 from deployer.links.sessions import Sessions
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import MAX_RESULT_BYTES, Result
+from deployer.protocol.scripts import ScriptAnswer, is_name
 from deployer.protocol.wire import (
     MAX_COMMANDS,
     POLL_S,
@@ -34,6 +35,7 @@ class Handlers(Struct, frozen=True):
     log: Callable[[Session, LogBatch], Awaitable[int]]
     finish: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
     record_runs: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
+    script: Callable[[str, str, str, str], Awaitable[str]]
 
 
 class LongPoll:
@@ -47,6 +49,7 @@ class LongPoll:
             b"accept": AgentResource(b"POST", self._accept, refuse),
             b"log": AgentResource(b"POST", self._log, refuse),
             b"result": AgentResource(b"POST", self._result, refuse),
+            b"script": AgentResource(b"GET", self._script, refuse),
         }
 
     def resource(self, path: Sequence[bytes]) -> AgentResource | None:
@@ -77,6 +80,12 @@ class LongPoll:
         run_receipts = await self._handlers.record_runs(session, batch.runs)
         return encode(ResultAnswer(await self._handlers.finish(session, batch.results), run_receipts))
 
+    async def _script(self, request: Request) -> bytes:
+        """The text of a version of a script of the agent's company."""
+        session = await self._session(request)
+        domain, name, sha256 = (_word(request, field) for field in (b"domain", b"name", b"sha256"))
+        return encode(ScriptAnswer(await self._handlers.script(session.company, domain, name, sha256)))
+
     async def _session(self, request: Request) -> Session:
         session = await self._sessions.authenticate(_bearer(request))
         gid, nid = request.path.split(b"/")[1:3]
@@ -90,6 +99,14 @@ def _require_short(field: str, results: Sequence[Result]) -> None:
     for index, result in enumerate(results):
         if len(result.data) > MAX_RESULT_BYTES:
             raise InvalidError(f"/{field}/{index}/data", f"longer than {MAX_RESULT_BYTES}")
+
+
+def _word(request: Request, name: bytes) -> str:
+    values = (request.args or {}).get(name, [])
+    text = values[0].decode("utf-8", "replace") if len(values) == 1 else ""
+    if not is_name(text):
+        raise MalformedError(f"{name.decode()} must be a script's")
+    return text
 
 
 def _number(request: Request, name: bytes, most: int) -> int:

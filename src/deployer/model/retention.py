@@ -6,6 +6,8 @@ FINISHED_MS: Final = 7 * 86400 * 1000
 FINISHED_PER_COMPANY: Final = 100_000
 EVENTS_PER_COMPANY: Final = 100_000
 LOG_BYTES_PER_COMPANY: Final = 512 * 1024 * 1024
+SCRIPTS_PER_COMPANY: Final = 1000
+VERSIONS_PER_SCRIPT: Final = 20
 RUNS_PER_TASK: Final = 100
 KILL_S: Final = 86400
 """How long the record of a kill is kept after its end."""

@@ -20,6 +20,7 @@ SPAWN_FAILED: Final = "SPAWN_FAILED"
 ROOT_REFUSED: Final = "ROOT_REFUSED"  # the agent is root and may not run jobs as root
 EXIT_STATUS: Final = "EXIT_STATUS"  # ended by itself with a status that is not 0
 SIGNAL: Final = "SIGNAL"  # ended by a signal that the agent did not send
+BAD_SCRIPT: Final = "BAD_SCRIPT"  # too long, not to be had, or not what was signed
 BAD_RESULT: Final = "BAD_RESULT"  # it ended well, but its result is not what its level says
 LIMIT: Final = "LIMIT"  # over its memory, or silent for longer than its watchdog
 RESTART_LIMIT: Final = "RESTART_LIMIT"  # ended early more often than `max_restart`

@@ -171,6 +171,9 @@ ARGUMENTS: Final[Mapping[str, type[Struct]]] = {
 }
 """The commands that a client may ask for. Nothing is ever looked up by attribute (J6)."""
 
+SCRIPT_COMMANDS: Final = frozenset({"execute_js_py", "execute_js_lua"})
+"""Commands whose arguments are `scripts.ScriptArgs`."""
+
 CONTROL: Final = frozenset({"kill", "killall", "restart", "ping"})
 """What is never held up: it reaches an agent that has no room for more, before all that waits."""
 

@@ -51,6 +51,7 @@ class Declaration(Struct, frozen=True):
     body: type[Struct] | None
     query: type[Struct]
     streams: bool
+    text: bool
 
 
 class Reader(Struct, frozen=True):
@@ -84,14 +85,16 @@ def endpoint(
     body: type[Struct] | None = None,
     query: type[Struct] = NoQuery,
     streams: bool = False,
+    text: bool = False,
 ) -> Callable[[F], F]:
     """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
 
-    `query` and `body` come where they are declared, `reader` where the answer may be a Stream.
+    `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
+    is text/plain.
     """
 
     def declare(handler: F) -> F:
-        handler.declaration = Declaration(method, path, needs, returns, body, query, streams)  # type: ignore[attr-defined]  # a mark
+        handler.declaration = Declaration(method, path, needs, returns, body, query, streams, text)  # type: ignore[attr-defined]  # a mark
         return handler
 
     return declare
@@ -149,6 +152,8 @@ class Api:
             given["query"] = query
         if declaration.body is not None:
             given["body"] = _body(declaration.body, request)
+        if declaration.text:
+            given["text"] = _text(request)
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
         return await (handler(**given) if caller is None else handler(caller, **given))
@@ -186,7 +191,7 @@ def _query(kind: type[Struct], request: Request) -> Struct:
 
 
 def _body(kind: type[Struct], request: Request) -> Struct:
-    _require_json(request)
+    _require_type(request, "application/json")
     raw: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
     try:
         return decode_strict(kind, raw, max_bytes=MAX_BODY_BYTES)
@@ -196,11 +201,20 @@ def _body(kind: type[Struct], request: Request) -> Struct:
         raise InvalidError(error.pointer, error.message) from None
 
 
-def _require_json(request: Request) -> None:
+def _text(request: Request) -> str:
+    _require_type(request, "text/plain")
+    raw: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"the body is not UTF-8 at byte {error.start}") from None
+
+
+def _require_type(request: Request, kind: str) -> None:
     main, _, parameters = (request.getHeader("content-type") or "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
-    if main.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
-        raise UnsupportedTypeError("the body must be application/json in UTF-8")
+    if main.strip().lower() != kind or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedTypeError(f"the body must be {kind} in UTF-8")
     if (request.getHeader("content-encoding") or "identity").lower() != "identity":
         raise UnsupportedTypeError("a body with a content-encoding is not taken")
 

@@ -7,13 +7,15 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from deployer.dispatch.jobs import Dispatcher, NewJob
-from deployer.errors import ForbiddenError, InvalidError
+from deployer.errors import ForbiddenError, InvalidError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.protocol import extensions
 from deployer.protocol.codecs import Misfit, NotJson, convert
-from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, ExecuteArgs, KillArgs
+from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, SCRIPT_COMMANDS, ExecuteArgs, KillArgs
 from deployer.protocol.ids import AgentId, JobId
+from deployer.protocol.scripts import ScriptArgs
 from deployer.stores.agents import Agents
+from deployer.stores.library import Library
 
 ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats", "get_msgs", "del_msgs"})
 """Commands whose arguments may come in `data` as a JSON object, as seed 001 has it."""
@@ -34,7 +36,8 @@ class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class JobRequests:
     """Makes jobs of requests, or tells what is wrong with them."""
 
-    def __init__(self, dispatcher: Dispatcher, agents: Agents) -> None:
+    def __init__(self, dispatcher: Dispatcher, agents: Agents, library: Library) -> None:
+        self._library = library
         self._dispatcher = dispatcher
         self._agents = agents
 
@@ -56,13 +59,27 @@ class JobRequests:
 
     async def _arguments(self, caller: Caller, body: JobRequest, target: AgentId) -> Struct:
         try:
-            kind = ARGUMENTS.get(body.cmd)
+            kind = ScriptArgs if body.cmd in SCRIPT_COMMANDS else ARGUMENTS.get(body.cmd)
             if kind is not None:
-                return convert(kind, _with_data(body) if body.cmd in ARGUMENTS_IN_DATA else body.args)
+                args = convert(kind, _with_data(body) if body.cmd in ARGUMENTS_IN_DATA else body.args)
+                return await self._resolved(caller, args) if isinstance(args, ScriptArgs) else args
             await self._require_extension(caller, body.cmd, target)
             return extensions.read(body.args)
         except Misfit as error:
             raise InvalidError(f"/args{error.pointer}", error.message) from None
+
+    async def _resolved(self, caller: Caller, args: ScriptArgs) -> ScriptArgs:
+        """With the hash of the version that is meant; without one when only the agent's host may have the script."""
+        try:
+            if args.sha256 is not None:
+                await self._library.text(caller.company, args.domain, args.name, args.sha256)
+                return args
+            record = await self._library.record(caller.company, args.domain, args.name)
+        except NotFoundError as error:
+            if args.sha256 is not None:
+                raise InvalidError("/args/sha256", str(error)) from None
+            return args
+        return msgspec.structs.replace(args, sha256=record.sha256)
 
     async def _require_extension(self, caller: Caller, cmd: str, target: AgentId) -> None:
         known = await self._agents.extensions(caller.company, target)

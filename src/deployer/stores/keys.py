@@ -25,6 +25,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
       …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
+    dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
+    dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
     dpl:c:<c>:logs                   zset   log streams by bytes
 """
 

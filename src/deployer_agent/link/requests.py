@@ -28,6 +28,10 @@ class Requests:
         """POST to one of the routes; LinkError when that fails."""
         return await self._authorized(lambda token: self._http.post(self._path + route, body, kind, token=token))
 
+    async def get(self, route: str, kind: type[T]) -> T:
+        """GET from one of the routes; LinkError when that fails."""
+        return await self._authorized(lambda token: self._http.get(self._path + route, kind, token=token))
+
     async def poll(self, count: int, kind: type[T]) -> T:
         """Ask for commands; a poll that is silent for too long is given up, so that a black hole is noticed.
 

@@ -6,9 +6,11 @@ Each run gets a file of its own that only its user can read, so that nothing cha
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,12 +34,16 @@ Fetch = Callable[[str, str, str], Coroutine[Deferred[Any], Any, str]]
 
 
 class Language(Struct, frozen=True):
-    """How scripts of one language are found and run. `interpreter`: candidates, the first that is there."""
+    """How scripts of one language are found and run. `interpreter`: candidates, the first that is there.
+
+    `otherwise`: a Python module that must be there, and the one to run instead of an interpreter.
+    """
 
     name: str
     suffix: str
     interpreter: tuple[str, ...]
     environment: dict[str, str]
+    otherwise: tuple[str, str] | None = None
 
 
 def python(interpreter: str) -> Language:
@@ -47,8 +53,9 @@ def python(interpreter: str) -> Language:
 
 def lua(interpreter: str | None) -> Language:
     """Lua under this interpreter or what the host has; `deployer_script` can be required in it."""
-    path = {"LUA_PATH": f"{HELPERS / 'lua'}/?.lua;;"}
-    return Language("Lua", ".lua", (interpreter,) if interpreter else LUAS, path)
+    path = {"LUA_PATH": f"{HELPERS / 'lua'}/?.lua;;", "PYTHONPATH": str(HELPERS.parent)}
+    otherwise = None if interpreter else ("lupa", "deployer_agent.luachild")
+    return Language("Lua", ".lua", (interpreter,) if interpreter else LUAS, path, otherwise)
 
 
 class Shelf:
@@ -122,19 +129,22 @@ class Script:
     async def __call__(self, task: Task) -> Result | None:
         """Run it; RefusedError when it cannot be started."""
         args: ScriptArgs = task.args
-        interpreter = self._interpreter()
+        interpreter, *before = self._interpreter()
         text = await self._shelf.text(args, self._language.suffix)
         file = self._file(text, self._owner(args.user))
         try:
-            program = Program(interpreter, [str(file), *args.args], args.directory, self._language.environment)
+            program = Program(interpreter, [*before, str(file), *args.args], args.directory, self._language.environment)
             return await self._runner.run(task, program)
         finally:
             file.unlink(missing_ok=True)
 
-    def _interpreter(self) -> str:
+    def _interpreter(self) -> list[str]:
+        """The program, and what comes before the script's file."""
         for candidate in self._language.interpreter:
             if (found := shutil.which(candidate)) is not None:
-                return found
+                return [found]
+        if self._language.otherwise and find_spec(self._language.otherwise[0]) is not None:
+            return [sys.executable, "-m", self._language.otherwise[1]]
         names = ", ".join(self._language.interpreter)
         raise RefusedError(codes.NOT_FOUND, f"this host has no interpreter for {self._language.name}: {names}")
 

@@ -1,5 +1,6 @@
 """The real programs: output that waits on the agent's disk while the master is away, through kill -9 of the agent."""
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def test_what_was_printed_while_the_master_was_away_comes_after_kill_9_of_the_ag
         assert running.lines("long") == [str(number) for number in range(20_000)]
     finally:
         for process in left:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def test_over_the_bound_the_oldest_are_dropped_and_the_log_says_how_many(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Keepers(Struct, frozen=True):
 class _Pace(Struct):
     """How much of one task came in the present second, and what of it was dropped since the last report."""
 
+    source: Source
     second: float
     lines: int = 0
     dropped: int = 0
@@ -69,7 +70,7 @@ class Speech:
         """Call when all that a task has said is written here and acknowledged by the master."""
         pace = self._paces.pop(task, None)
         if pace is not None and pace.dropped:
-            self._report(Source(task, "", ""), pace)
+            self._report(pace)
         self.settling += 1
         self._keepers.kept().addBoth(self._kept, task, then)
 
@@ -98,7 +99,7 @@ class Speech:
     def _slowed(self, source: Source, output: Output) -> Output:
         """Drop what is more than the cap, count it, and say so now and then."""
         now = self._clock.seconds()
-        pace = self._paces.setdefault(source.task, _Pace(now, reported=now))
+        pace = self._paces.setdefault(source.task, _Pace(source, now, reported=now))
         if now - pace.second >= 1:
             pace.second, pace.lines = now, 0
         room = max(0, self._most_lines - pace.lines)
@@ -106,10 +107,10 @@ class Speech:
         pace.dropped += max(0, len(output) - room)
         self.dropped += max(0, len(output) - room)
         if pace.dropped and now - pace.reported >= REPORT_S:
-            self._report(source, pace)
+            self._report(pace)
         return output[:room]
 
-    def _report(self, source: Source, pace: _Pace) -> None:
+    def _report(self, pace: _Pace) -> None:
         text = f"{pace.dropped} messages were dropped: more than {self._most_lines} a second"
         pace.dropped, pace.reported = 0, self._clock.seconds()
-        self._pass_on(source, Wanted(), [(levels.WARNING, text, 0)])
+        self._pass_on(pace.source, Wanted(), [(levels.WARNING, text, 0)])

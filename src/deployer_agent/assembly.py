@@ -226,7 +226,7 @@ class Working:
             on_hold=self.manager.hold_one,
             may_write=lambda: space.roomy,
         )
-        keepers = Keepers(self.store.add, self.store.written_through, self.messages.add, self.messages.settle)
+        keepers = Keepers(self.store.add, self.store.kept, self.messages.add, self.messages.settle)
         numbers = Numbers(journal.messages, journal.reserve_messages)
         self.speech = Speech(keepers, numbers, reactor, wall, settings.max_lines)
         self.results = ResultOutbox(journal.sent, journal.runs_sent)

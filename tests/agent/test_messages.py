@@ -169,6 +169,19 @@ def test_a_damaged_current_file_is_put_aside(tmp_path: Path) -> None:
     house.store.stop()
 
 
+def test_a_task_is_kept_when_its_own_rows_are_written_and_at_once_when_it_has_said_nothing(house: House) -> None:
+    done: list[str] = []
+    house.store.kept("silent").addCallback(lambda _: done.append("silent"))
+    assert done == ["silent"]
+    house.say(row(1, job="j"))
+    house.store.kept("j").addCallback(lambda _: done.append("j"))
+    assert done == ["silent"]
+    house.turn()
+    assert done == ["silent", "j"]
+    house.store.kept("j").addCallback(lambda _: done.append("again"))
+    assert done[-1] == "again"
+
+
 def test_only_who_says_too_much_at_once_is_held(house: House) -> None:
     house.say(row(1, job="quiet"))
     house.say(*[row(number, "x" * 1000, job="loud") for number in range(2, HOLD_BYTES // 1000 + 10)])

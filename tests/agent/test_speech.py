@@ -31,7 +31,7 @@ class House:
         assert size == sum(len(row[7]) for row in rows)
         self.kept += rows
 
-    def _written(self) -> Deferred[None]:
+    def _written(self, task: str) -> Deferred[None]:
         self.events.append("write")
         return self.writing or succeed(None)
 

@@ -48,11 +48,6 @@ def read_private(path: Path) -> bytes:
         return file.read()
 
 
-def require_private(path: Path) -> None:
-    """TooOpen when group or others may read or write a file."""
-    _require_private(path, path.stat())
-
-
 def _require_private(path: Path, found: os.stat_result) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077 and os.name == "posix":

@@ -27,12 +27,12 @@ class Wanted(Struct, frozen=True):
 class Keepers(Struct, frozen=True):
     """Who takes what is said: `keep` the rows of a task with the bytes of their data, `send` its messages.
 
-    `kept` fires when all rows that were taken so far are written; `settle` calls when all of a task's messages are
+    `kept` fires when all rows of a task that were taken so far are written; `settle` calls when all of its messages are
     acknowledged.
     """
 
     keep: Callable[[str, Sequence[Row], int], None]
-    kept: Callable[[], Deferred[None]]
+    kept: Callable[[str], Deferred[None]]
     send: Callable[[Source, Sequence[Message]], None]
     settle: Callable[[str, Callable[[], None]], None]
 
@@ -72,7 +72,7 @@ class Speech:
         if pace is not None and pace.dropped:
             self._report(pace)
         self.settling += 1
-        self._keepers.kept().addBoth(self._kept, task, then)
+        self._keepers.kept(task).addBoth(self._kept, task, then)
 
     def _kept(self, _: object, task: str, then: Callable[[], None]) -> None:
         self.settling -= 1

@@ -5,8 +5,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from deployer.kit.files import TooOpen, require_private, sync_dir
+from deployer.kit.files import sync_dir
 from deployer_agent.errors import JournalError
+from deployer_agent.journal.damage import damage, require_private, require_writable
 
 VERSION: Final = 2
 _BUSY_S: Final = 1.0
@@ -44,7 +45,14 @@ _MIGRATIONS: Final = {1: f"{_SUPERVISION} {_BEGUN}"}
 
 
 def create_database(path: Path, instance: str) -> None:
-    """Make the journal of an agent that never had one: whole or not at all."""
+    """Make the journal of an agent that never had one, whole or not at all; JournalError when it cannot be made."""
+    try:
+        _create(path, instance)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(f"the journal {path} cannot be made ({error})") from error
+
+
+def _create(path: Path, instance: str) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
@@ -61,16 +69,19 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the journal and hold it alone; JournalError when it cannot be used."""
     if not path.exists():
         raise JournalError(f"the journal {path} is missing although this agent has a key; {_ADVICE}")
-    try:
-        require_private(path)
-    except TooOpen as error:
-        raise JournalError(str(error)) from None
-    if not path.stat().st_size:
-        raise JournalError(_wrong_version(path, 0))
+    _require_sound(path)
     try:
         return _open(path)
     except sqlite3.DatabaseError as error:
         raise JournalError(_sentence(path, error)) from error
+
+
+def _require_sound(path: Path) -> None:
+    require_private(path)
+    require_writable(path)
+    reason = damage(path)
+    if reason is not None:
+        raise JournalError(f"the journal {path} {reason}; {_ADVICE}")
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from deployer.kit.clock import WallClock
@@ -114,6 +114,10 @@ class MessageStore:
     def written_through(self) -> Deferred[None]:
         """Fire when everything that was taken so far is written."""
         return self.run(lambda _: None)
+
+    def kept(self, task: str) -> Deferred[None]:
+        """Fire when all of a task that was taken so far is written: at once when nothing of it waits."""
+        return self.written_through() if task in self._waiting else succeed(None)
 
     def run(self, statement: Callable[[sqlite3.Connection], object]) -> Deferred[None]:
         """Run a statement on the current file behind what was taken so far."""

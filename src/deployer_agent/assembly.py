@@ -39,7 +39,7 @@ from deployer_agent.commands.roster import Exits, Roster
 from deployer_agent.commands.runs import Footprints, Runs
 from deployer_agent.commands.script import Script, Shelf, lua, python
 from deployer_agent.commands.speech import Keepers, Speech, Wanted
-from deployer_agent.commands.startup import Startup
+from deployer_agent.commands.startup import Startup, unrecorded
 from deployer_agent.commands.supervise import Supervisor
 from deployer_agent.commands.supervise import Ways as SupervisorWays
 from deployer_agent.commands.tasks import Host, Tasks, Ways
@@ -255,9 +255,11 @@ class Working:
             wall,
         )
         runner = Runner(supervisor, self.speech.add, places(settings.data_dir))
-        table = self._table(journal, runner, policy)
+        own_supervisor = Supervisor(unrecorded(self.manager.run), reactor, wall)
+        own_runner = Runner(own_supervisor, self.speech.add, places(settings.data_dir))
+        table = self._table(journal, runner, policy, runs)
         self.tasks.know(table)
-        self.startup = Startup(settings.startup, identity.agent, runner, reactor)
+        self.startup = Startup(settings.startup, identity.agent, own_runner, reactor)
         orphans = Orphans(footprints, self.platform.trace, self.manager.clear)
         parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
         self.orphans = orphans
@@ -313,6 +315,7 @@ class Working:
         return self.manager.end(task, "KILLED", number)
 
     async def _look(self) -> None:
+        self.platform.reap()
         if len(self.manager):
             self.platform.look()
 
@@ -329,8 +332,8 @@ class Working:
     def _hold(self, held: bool) -> None:  # noqa: FBT001 (a callable of one value)
         self.manager.hold(held=held)
 
-    def _table(self, journal: Journal, runner: Runner, policy: Policy) -> Table:
-        kill = Kill(self.roster.end, self.manager.signal, journal.knows)
+    def _table(self, journal: Journal, runner: Runner, policy: Policy, runs: Runs) -> Table:
+        kill = Kill(self.roster.end, self.manager.signal, journal.knows, runs.note_kill)
         usage = UsageCommands(self.roster.tasks, self.manager.pids, self._reactor, self._wall)
         messages = MessageCommands(self.store, Threads(self._reactor), self._reactor, self._wall)
         extensions = {name: extension(its, runner) for name, its in self._settings.extensions.items()}

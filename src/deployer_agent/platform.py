@@ -18,7 +18,7 @@ class Platform(Struct, frozen=True):
 
     `trace`: by what a task's run is found of which only task and number are known. `owner`: the number of the user that
     a job becomes which asks for this user, None: the agent's own. `look`: to be called every few seconds while
-    processes run. `close`: when all have ended.
+    processes run. `reap`: always. `close`: when all have ended.
     """
 
     launch: Launch
@@ -26,6 +26,7 @@ class Platform(Struct, frozen=True):
     trace: Callable[[str, int], Footprint]
     owner: Callable[[Policy, str | None], int | None]
     look: Callable[[], object]
+    reap: Callable[[], object]
     close: Callable[[], object]
 
 
@@ -57,6 +58,7 @@ def _plain(reactor: Any, policy: Policy, instance: str) -> Platform:
         lambda _, __: None,
         lambda: None,
         lambda: None,
+        lambda: None,
     )
 
 
@@ -82,10 +84,6 @@ if sys.platform != "win32":
             group = None if cgroups is None else cgroups.name(leaf(task, run))
             return _trace(instance, task, run, boot=Proc().boot(), cgroup=group)
 
-        def look() -> None:
-            members.look()
-            reap_orphans()
-
         def close() -> None:
             reap_orphans()
             if cgroups is not None:
@@ -95,7 +93,7 @@ if sys.platform != "win32":
             chosen = policy.judge(user=user, group=None, limits={}, agent_uid=os.geteuid(), uid_of=uid_of).user
             return None if chosen is None else uid_of(chosen)
 
-        return Platform(launcher.launch, members, trace, owner, look, close)
+        return Platform(launcher.launch, members, trace, owner, members.look, reap_orphans, close)
 
 
 def _trace(instance: str, task: str, run: int, *, boot: str = "", cgroup: str | None = None) -> Footprint:

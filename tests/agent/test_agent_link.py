@@ -249,7 +249,7 @@ async def test_output_is_held_back_while_the_master_is_away_and_nothing_is_lost(
     master.send(master.command("execute", {"cmd": "seq", "args": ["600000"]}, id="x"))
     await master.until(lambda: master.counts.get("log", 0) > 2, "tries to post")
     assert agent._working is not None
-    assert agent._working.messages.size < 3 * 1024 * 1024
+    assert agent._working.messages.memory < 3 * 1024 * 1024
     assert not master.has("x")
     master.hold_messages = False
     await master.until(lambda: master.has("x"), "the result", 30)

@@ -185,6 +185,30 @@ def test_nothing_runs_twice_after_a_kill_of_the_agent(running: Fleet, tmp_path: 
     assert (record["run"], record["code"], record["outcome"]) == (1, "AGENT_RESTARTED", "unknown")
 
 
+def test_a_kill_is_not_forgotten_when_the_agent_dies_before_it_is_done(running: Fleet, tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    running.submit("d", *daemon(file, "trap '' TERM; while :; do sleep 0.1; done"), max_time=-1, grace=60)
+    until(lambda: starts(file), what="the first start")
+    running.ask("POST", "/api/v1/jobs?wait=30", {"cmd": "kill", "args": {"id": "d"}, "target": "1:1"})
+    running.agents[1].kill()
+    running.start_agent()
+    assert running.job("d", 60)["state"] == "KILLED"
+    assert len(starts(file)) == 1
+    assert not lives(starts(file)[0])
+
+
+def test_a_job_that_changes_its_mark_is_ended_all_the_same(running: Fleet, tmp_path: Path) -> None:
+    running.agents[1].stop()
+    policy = tmp_path / "policy.toml"
+    policy.write_text("cgroups = false\n")
+    policy.chmod(0o600)
+    running.start_agent(1, "--config", str(config(tmp_path, f'policy_file = "{policy}"\n')))
+    running.submit("m", "/usr/bin/env", "DEPLOYER_RUN=another:job:1", "/bin/sleep", "1000")
+    until(lambda: running.job("m")["state"] == "RUNNING", what="the job")
+    running.ask("DELETE", "/api/v1/jobs/m")
+    assert running.job("m", 30)["state"] == "KILLED"
+
+
 def test_restart_answers_first_and_ends_the_agent_in_order(running: Fleet) -> None:
     assert running.ask("POST", "/api/v1/jobs?wait=30", {"cmd": "restart", "target": "1:1"})[1]["state"] == "OK"
     process = running.agents[1].process
@@ -248,6 +272,7 @@ max_restart = 1
     running.start_agent(1, "--config", str(config(tmp_path, text)))
     until(lambda: log.exists() and log.read_text().split() == ["bound", "client", "client"], what="all three, in order")
     until(lambda: "client has ended: ERROR RESTART_LIMIT" in running.agents[1].text(), what="the end of its restarts")
+    assert running.submit("after", "/bin/true", wait_s=30)["state"] == "OK"
     assert running.agents[1].stop() == 0
 
 

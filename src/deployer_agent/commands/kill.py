@@ -1,6 +1,7 @@
 """`kill`, `killall` and `restart`: what ends tasks, and the agent itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -18,7 +19,8 @@ from deployer_agent.processes.signals import number_of
 class Kill:
     """Ends a task that is here, for good, or sends its process a signal.
 
-    `end` and `signal` tell whether it is here; `knows` asks the journal about one that is not any more.
+    `end` and `signal` tell whether it is here; `knows` asks the journal about one that is not any more. `note` writes
+    down that it is to end, so that it does even if this agent dies meanwhile.
     """
 
     def __init__(
@@ -26,7 +28,9 @@ class Kill:
         end: Callable[[str, int | None], bool],
         signal: Callable[[str, int], bool],
         knows: Callable[[str], Deferred[bool]],
+        note: Callable[[str], Coroutine[Deferred[Any], Any, None]],
     ) -> None:
+        self._note = note
         self._end = end
         self._signal = signal
         self._knows = knows
@@ -34,6 +38,8 @@ class Kill:
     async def __call__(self, task: Task) -> Result:
         """OK when the task is being ended or has ended; its own result says how."""
         args: KillArgs = task.args
+        if args.signal is None or plain(args.signal) in ENDING:
+            await self._note(args.id)
         if self._do(args) or await self._knows(args.id):
             return Result(id=task.id, run=task.entry.command.run, state="OK", data="true", level=RESULT_JSON)
         return refused(task.entry.key, codes.NO_SUCH_TASK, f"this agent has no task {args.id}")

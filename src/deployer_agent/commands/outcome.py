@@ -50,6 +50,12 @@ def unknown(id_: str, run: int, code: str, reason: str, started: int) -> Result:
     return Result(id=id_, run=run, state="ERROR", code=code, reason=reason, outcome="unknown", starttime=started)
 
 
+def ended_with_agent(id_: str, run: int, started: int) -> Result:
+    """It was being ended on demand when its agent died; nothing of it is left."""
+    reason = "it was ended on demand, by the agent after the one that was asked"
+    return Result(id=id_, run=run, state="KILLED", code=codes.KILLED, reason=reason, starttime=started)
+
+
 def ended_between_runs(id_: str, run: int, code: str) -> Result:
     """It was ended while it waited for its next run; `run` is how many it has had."""
     reason = "it was ended on demand between two runs" if code == codes.KILLED else "the agent was stopped between runs"

@@ -71,15 +71,24 @@ class Recovery:
     async def _go_on(self, row: Open, task: Task | None) -> None:
         """Report what was lost, when nothing of it runs any more; start again what is remembered."""
         await self._parts.orphans.gone(row.key[0])
+        if row.killed:
+            await self._report(
+                row, pack(outcome.ended_with_agent(row.key[0], max(1, row.history.begun), row.started), row.key)
+            )
+            return
         if task is None:
             lost = pack(outcome.unknown(row.key[0], row.history.begun, *_lost(row)), row.key)
-            await self._finish([lost])
-            self._parts.tasks.accept([], [lost])
+            await self._report(row, lost)
             return
         if _in_progress(row):
             history = msgspec.structs.replace(row.history, ended=row.history.begun)
             await self._parts.runs.record(row.key, outcome.unknown(row.key[0], row.history.begun, *_lost(row)), history)
         self._parts.roster.go_on(task)
+
+    async def _report(self, row: Open, result: Encoded) -> None:
+        self._parts.roster.drop(row.key)
+        await self._finish([result])
+        self._parts.tasks.accept([], [result])
 
     def _remembered(self, row: Open) -> Task | None:
         """The task of a row that goes on, known to the roster at once so that it can be killed."""

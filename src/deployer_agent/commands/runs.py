@@ -33,6 +33,10 @@ class Runs:
         """Returns when the journal has it as begun: from here on it is never started again."""
         await written(lambda: self._journal.next_run(key, number, due), self._clock)
 
+    async def note_kill(self, task: str) -> None:
+        """Returns when the journal has it that a task is to end for good."""
+        await written(lambda: self._journal.kill(task), self._clock)
+
     async def record(self, key: Key, result: Result, history: History) -> None:
         """Returns when the journal has its record, which is then on its way."""
         encoded = _encode(result)

@@ -14,12 +14,15 @@ from deployer.kit.clock import sleep
 from deployer.kit.inflight import Inflight
 from deployer.protocol.commands import LONG_RUNNING, ExecuteArgs, SignedCommand
 from deployer.protocol.ids import AgentId
+from deployer.protocol.results import Result
 from deployer_agent.commands.execute import Own, Program, Runner, shell_program
 from deployer_agent.commands.readiness import Readiness, Terms
 from deployer_agent.commands.registry import Handler, Task
+from deployer_agent.commands.supervise import Ways
 from deployer_agent.errors import RefusedError, StartError
 from deployer_agent.journal.records import Entry
 from deployer_agent.outbox.batch import Source
+from deployer_agent.processes.plan import Emit, Ended, Plan
 
 DOMAIN: Final = "startup"
 LEVELS: Final = "2-9,20-23,30"
@@ -38,7 +41,7 @@ class StartupSettings(ExecuteArgs, frozen=True, kw_only=True, forbid_unknown_fie
     ready_match: str | None = None
     ready_port: _Port | None = None
     ready_after: Annotated[float, Meta(ge=0)] | None = None
-    ready_timeout: Annotated[float, Meta(gt=0)] = 60.0
+    ready_timeout: Annotated[float, Meta(ge=1)] = 60.0
 
     def __post_init__(self) -> None:
         """Refuse what only the values together tell."""
@@ -68,6 +71,18 @@ def in_order(settings: Mapping[str, StartupSettings]) -> list[str]:
         waiting.remove(free)
         done.append(free)
     return done
+
+
+def unrecorded(run: Callable[[Plan, Emit], Coroutine[Deferred[Any], Any, Ended]]) -> Ways:
+    """The ways of a supervisor whose runs are nobody's but ours: no journal, no records, no turns."""
+
+    async def nothing(*_: Any) -> None:
+        """Nobody is told."""
+
+    async def same(result: Result) -> Result:
+        return result
+
+    return Ways(run, nothing, same, nothing, lambda _: None, nothing)
 
 
 class Entrant(Struct, eq=False):

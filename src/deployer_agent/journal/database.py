@@ -31,13 +31,14 @@ ALTER TABLE job ADD COLUMN runs INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN early INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN killed INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE run (
     id TEXT NOT NULL, number INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (id, number)
 ) WITHOUT ROWID;
 CREATE TABLE process (marker TEXT PRIMARY KEY, footprint BLOB NOT NULL) WITHOUT ROWID;
 """
-"""What schema 2 has more: `runs` begun and `ended` of a task, its `early` ends, when a run was last `due`; the records
-of finished runs that the master has not got; by what living processes are found."""
+"""What schema 2 has more: `runs` begun and `ended` of a task, its `early` ends, when a run was last `due`, whether it
+was `killed`; the records of finished runs that the master has not got; by what living processes are found."""
 
 _BEGUN: Final = "UPDATE job SET runs = 1 WHERE stage = 'STARTED';"
 _MIGRATIONS: Final = {1: f"{_SUPERVISION} {_BEGUN}"}

@@ -99,6 +99,10 @@ class Journal:
         now = self._now()
         return self._writer.run(lambda database: runs.end(database, key, record, history, now))
 
+    def kill(self, task: str) -> Deferred[None]:
+        """Note that a task is to end for good, whatever becomes of this agent."""
+        return self._writer.run(lambda database: runs.kill(database, task))
+
     def runs(self) -> Deferred[list[RunRecord]]:
         """Records that the master has not got."""
         return self._writer.run(runs.unsent)

@@ -72,6 +72,7 @@ class Open(Struct, frozen=True):
     result: bytes | None
     started: int
     history: History = History()
+    killed: bool = False
 
 
 class RunRecord(Struct, frozen=True):

@@ -24,6 +24,11 @@ def end(database: sqlite3.Connection, key: Key, record: RunRecord, history: Hist
     database.execute("DELETE FROM run WHERE id = ? AND number <= ?", (record.task, record.number - RUNS_KEPT))
 
 
+def kill(database: sqlite3.Connection, task: str) -> None:
+    """Note that a task is to end for good."""
+    database.execute("UPDATE job SET killed = 1 WHERE id = ? AND result IS NULL", (task,))
+
+
 def unsent(database: sqlite3.Connection) -> list[RunRecord]:
     """Records that the master has not got, oldest first of each task."""
     return [RunRecord(*row) for row in database.execute("SELECT id, number, record FROM run ORDER BY id, number")]

@@ -87,10 +87,12 @@ def sent(database: sqlite3.Connection, keys: Sequence[Key]) -> None:
 def unsent(database: sqlite3.Connection) -> list[Open]:
     """Everything that the master still has to hear of, oldest first."""
     rows = database.execute(
-        "SELECT id, run, stage, payload, data, result, started, runs, ended, early, due"
+        "SELECT id, run, stage, payload, data, result, started, killed, runs, ended, early, due"
         " FROM job WHERE sent = 0 ORDER BY seq"
     )
-    return [Open((row[0], row[1]), row[2], row[3], row[4], row[5], row[6], History(*row[7:])) for row in rows]
+    return [
+        Open((row[0], row[1]), row[2], row[3], row[4], row[5], row[6], History(*row[8:]), bool(row[7])) for row in rows
+    ]
 
 
 def knows(database: sqlite3.Connection, task: str) -> bool:

@@ -123,7 +123,7 @@ class Sightings:
 
     def _family(self, footprint: Footprint, now: Snapshot, inside: Iterable[int]) -> list[proc_posix.Stat]:
         marker, own = footprint.marker, self._proc.pid()
-        first = [stat for stat in now.session(footprint) if self._markers[_key(stat)] in {"", marker}]
+        first = [stat for stat in now.session(footprint) if self._may_be(stat, footprint, now)]
         first += self._bearers.get(marker, ())
         first += [now.stats[pid] for pid, start in self._seen.get(marker, ()) if now.has(pid, start)]
         first += [now.stats[pid] for pid in inside if pid in now.stats]
@@ -133,6 +133,16 @@ class Sightings:
         if marker in self._running:
             self._seen[marker] = set(map(_key, found))
         return found
+
+    def _may_be(self, stat: proc_posix.Stat, footprint: Footprint, now: Snapshot) -> bool:
+        """A job can change its environment: while its first process lives, its session is its own.
+
+        Only the mark of another job that runs takes a process out of it, never the first one.
+        """
+        marker = self._markers[_key(stat)]
+        if stat.pid == footprint.pid or marker in {"", footprint.marker}:
+            return True
+        return footprint.pid in now.stats and marker not in self._running
 
     def _strays(self, now: Snapshot) -> Iterator[proc_posix.Stat]:
         """Orphans that came to us and about which nothing is known."""

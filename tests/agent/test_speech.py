@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from deployer.protocol import levels
 from deployer.protocol.messages import Message
-from deployer_agent.commands.speech import REPORT_S, Keepers, Speech, Wanted
+from deployer_agent.commands.speech import REPORT_S, ROW_BYTES, Keepers, Speech, Wanted
 from deployer_agent.messages.store import Row
 from deployer_agent.outbox.batch import Source
 from deployer_agent.outbox.numbers import Numbers
@@ -28,7 +28,7 @@ class House:
         self.speech = Speech(keepers, Numbers(7, lambda _: None), self.clock, lambda: 5.0, most_lines)
 
     def _keep(self, task: str, rows: Sequence[Row], size: int) -> None:
-        assert size == sum(len(row[7]) for row in rows)
+        assert size == sum(len(row[7]) + ROW_BYTES for row in rows)
         self.kept += rows
 
     def _written(self, task: str) -> Deferred[None]:

@@ -15,6 +15,8 @@ from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.processes.output import Output
 
 REPORT_S: Final = 10.0
+ROW_BYTES: Final = 200
+"""What a message costs in memory beside its text."""
 
 
 class Wanted(Struct, frozen=True):
@@ -87,7 +89,7 @@ class Speech:
         ]
         kept = rows if wanted.kept == levels.VALID else [row for row in rows if row[6] in wanted.kept]
         if kept:
-            self._keepers.keep(task, kept, sum([len(row[7]) for row in kept]))
+            self._keepers.keep(task, kept, sum([len(row[7]) for row in kept]) + ROW_BYTES * len(kept))
         if wanted.sent:
             self._send(source, wanted.sent, rows)
 

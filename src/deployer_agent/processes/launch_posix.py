@@ -31,6 +31,7 @@ from deployer_agent.processes.plan import Footprint, Plan
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
+FEW_PIDS: Final = 8
 _MOST_LEAF: Final = 200
 
 
@@ -97,8 +98,12 @@ class PosixLauncher:
     def _launch_within(
         self, cgroups: cgroups_posix.Cgroups, group: str, start: start_posix.Start, protocol: ProcessProtocol
     ) -> process_posix.SessionProcess:
-        """In its group from its first moment: we enter it ourselves where that can be done, else the stages do."""
-        if not cgroups.enterable:
+        """In its group from its first moment: we enter it ourselves where that can be done, else the stages do.
+
+        Never one with a limit of memory, which the kernel would hold the agent to, nor one with room for few processes.
+        """
+        narrow = "memory" in start.group_limits or start.group_limits["pids"] < FEW_PIDS
+        if narrow or not cgroups.enterable:
             return self._launch(start, group, protocol, _call(start, cgroups.doors(group), self._setpriv))
         with cgroups.inside(group):
             return self._launch(start, group, protocol, _call(start, [], self._setpriv))

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from twisted.internet import reactor  # noqa: TID251 (real processes)
+from twisted.internet.defer import Deferred
 
+from deployer_agent.processes.cgroups_posix import Base, Cgroups
+from deployer_agent.processes.ending import Ending
 from deployer_agent.processes.members_posix import Members
-from deployer_agent.processes.plan import Footprint
+from deployer_agent.processes.plan import Footprint, Plan
 from deployer_agent.processes.proc_posix import Proc, parse_stat
 from deployer_agent.processes.reaper_posix import reap_orphans
 from support.launching import Bench, Heard, Started, bench, eventually, lives, sh
@@ -29,6 +32,21 @@ DAEMONS = {
         "(env -i setsid sh -c '(env -i setsid sh -c \"trap : TERM; echo \\$\\$; exec 1>&- 2>&-; sleep 1000; :\") &' &)"
     ),
 }
+
+
+HOPS = 3000
+"""So many processes one after the other, each in a session of its own: a few seconds long, should nobody end it."""
+
+RELAY = f"""
+import os
+counter = os.open("hops", os.O_CREAT | os.O_WRONLY, 0o600)
+os.environ.clear()
+for hop in range({HOPS}):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.pwrite(counter, b"%8d" % hop, 0)
+"""
 
 
 @pytest.fixture(params=WAYS, ids=["proc", "cgroups"])
@@ -54,6 +72,24 @@ async def test_daemons_are_ended_although_their_parents_are_gone(here: Bench, da
     await here.end(started)
     assert not lives(left)
     assert here.members.members(footprint) == []
+
+
+async def test_what_forks_without_pause_is_ended(here: Bench, tmp_path: Path) -> None:
+    """Each parent is gone before a look at /proc is over; bounded, so that a failure fills no table of processes."""
+
+    def hops() -> int:
+        return int((tmp_path / "hops").read_bytes() or 0) if (tmp_path / "hops").exists() else 0
+
+    started = here.start(
+        Plan(task="relay", executable=sys.executable, arguments=["-c", RELAY], directory=str(tmp_path))
+    )
+    await eventually(lambda: hops() > 50, "the relay to run")
+    ending: Deferred[None] = Deferred()
+    Ending(here.members, started.process.footprint, reactor, lambda: ending.callback(None), grace=0.2)
+    await ending
+    reached = hops()
+    await here.run(sh("sleep 0.5"))
+    assert hops() == reached < HOPS - 1
 
 
 async def test_a_daemon_with_no_trace_left_is_told_apart_by_the_times(here: Bench) -> None:
@@ -214,6 +250,37 @@ def test_an_orphan_that_two_jobs_can_have_started_belongs_to_neither() -> None:
     assert members.members(JOB) == [31]
     members.forget(other)
     assert members.members(JOB) == [31]
+
+
+def test_what_an_ended_job_may_have_started_is_nobodys() -> None:
+    """The daemon 25 of an ended job lives, so that the orphan 31, which came later, may be its child."""
+    proc = Fake(AGENT, (25, 10, 20, 210), (31, 10, 28, 600))
+    members = Members(proc=proc, ticks=lambda: 400)
+    other = Footprint(pid=40, start=250, boot="b", marker="n")
+    members.started(JOB)
+    members.started(other)
+    members.look()
+    members.forget(JOB)
+    assert members.members(other) == []
+
+
+def test_an_orphan_is_nobodys_while_another_one_of_an_ended_job_lives() -> None:
+    """Either job can have started 30, and 30 the later 31."""
+    rows = [(30, 10, 29, 300), (31, 10, 28, 600)]
+    members = Members(proc=Fake(AGENT, *rows), ticks=lambda: 400)
+    other = Footprint(pid=40, start=250, boot="b", marker="n")
+    members.started(JOB)
+    members.started(other)
+    members.look()
+    members.forget(JOB)
+    assert members.members(other) == []
+
+
+def test_where_there_are_cgroups_an_orphan_is_nobodys(tmp_path: Path) -> None:
+    groups = Cgroups(Base(unified=True, pids=tmp_path, memory=tmp_path), "i" * 32)
+    members = Members(groups, proc=Fake(AGENT, (30, 10, 29, 300)), ticks=lambda: 1000)
+    members.started(JOB)
+    assert members.members(JOB) == []
 
 
 @pytest.mark.parametrize("text", [b"", b"x", b"1 (a", b"1 (a) S 2", b"1 (a) S x y z"])

@@ -104,13 +104,14 @@ class Cgroups:
         return sorted(found)
 
     def freeze(self, name: str) -> bool:
-        """Let nobody in it start anything any more, and with version 2 end them all; False when that failed."""
+        """Let nobody in it start anything any more, and with version 2 end them all; False when it is gone."""
         try:
             _write(self.base.pids / name / "pids.max", "0")
-            if self.base.unified:
-                _write(self.base.pids / name / "cgroup.kill", "1")
-        except OSError:  # it is gone, or the kernel has no cgroup.kill (before 5.14)
+        except OSError:
             return False
+        if self.base.unified:
+            with suppress(OSError):  # before Linux 5.14 there is none: they are ended one by one
+                _write(self.base.pids / name / "cgroup.kill", "1")
         return True
 
     def over_memory(self, name: str) -> bool:

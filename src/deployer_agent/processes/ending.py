@@ -51,8 +51,9 @@ class Ending:
     def _look(self) -> None:
         """See whether somebody is left, and KILL when the grace is over."""
         late = self._clock.seconds() - self._kill_at
-        left = self._ender.signal(self._footprint, KILL) if late >= 0 else len(self._ender.members(self._footprint))
-        if left and late < UNKILLABLE_S:
+        left = 0 if late >= 0 else len(self._ender.members(self._footprint))
+        # whom one look does not see may be there all the same: what forks without pause hides from it
+        if (left or self._ender.signal(self._footprint, KILL)) and late < UNKILLABLE_S:
             self._timer = self._clock.callLater(LOOK_S, self._look)
             return
         self.over = True

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from deployer_agent.processes import cgroups_posix, proc_posix, sightings_posix
+from deployer_agent.processes import cgroups_posix, newcomers_posix, proc_posix, sightings_posix
 from deployer_agent.processes.plan import Footprint
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
@@ -28,7 +28,7 @@ class Members:
         self._cgroups = cgroups
         self._proc = proc or proc_posix.Proc()
         self._boot = self._proc.boot()
-        self._sightings = sightings_posix.Sightings(self._proc, ticks)
+        self._sightings = sightings_posix.Sightings(self._proc, ticks, guess=cgroups is None)
 
     def started(self, footprint: Footprint) -> None:
         """Know of a process that this agent has started, so that orphans can be told apart."""
@@ -65,16 +65,17 @@ class Members:
 
     def _kill(self, footprint: Footprint) -> int:
         """Who can be kept from starting others by no cgroup is stopped first."""
-        numbers = [signal.SIGKILL] if self._frozen(footprint) else [signal.SIGSTOP, signal.SIGKILL]
-        ended: set[tuple[int, int]] = set()
+        frozen, ended = self._frozen(footprint), set[tuple[int, int]]()
         for _ in range(ROUNDS):
+            stopped = set() if frozen else newcomers_posix.stop_newcomers(self._proc, self._sightings.children)
             new = [stat for stat in self._members(footprint) if (stat.pid, stat.start) not in ended]
-            if not new:
-                break
-            for number in numbers:
+            for number in [signal.SIGKILL] if frozen else [signal.SIGSTOP, signal.SIGKILL]:
                 for stat in new:
                     self._send(stat, number)
+            newcomers_posix.let_go(stopped - {stat.pid for stat in new})
             ended.update((stat.pid, stat.start) for stat in new)
+            if not new:
+                break
         return len(ended)
 
     def _frozen(self, footprint: Footprint) -> bool:

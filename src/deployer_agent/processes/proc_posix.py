@@ -109,6 +109,6 @@ def _all_of(handle: int) -> bytes:
     parts = []
     while part := os.read(handle, _SMALL * 16):
         parts.append(part)
-        if len(part) < _SMALL - 1:
-            break  # /proc gives a page at a time where it gives less than was asked for
+        if len(part) < _SMALL // 2:
+            break  # /proc gives about a page at a time where it gives less than was asked for
     return b"".join(parts)

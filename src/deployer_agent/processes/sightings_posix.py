@@ -2,30 +2,23 @@
 
 To a job belong: who is in its session; who has its DEPLOYER_RUN in the environment; who was seen to belong to it; and
 all children of these. An orphan that came to the agent (a subreaper) and shows none of that belongs to a job when no
-other can have started it, by the times.
+other can have started it, by the times: neither one that runs nor one that is over and of which something may live.
 """
 
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from twisted.internet import process
 
-from deployer_agent.processes import proc_posix
+from deployer_agent.processes import past, proc_posix
 from deployer_agent.processes.plan import Footprint
 
 assert sys.platform != "win32"  # noqa: S101 (tells the type checker to leave this module out there)
 
-PAST: Final = 10_000
-"""So many jobs that have ended are remembered by their times."""
-
 _HERTZ: Final = os.sysconf("SC_CLK_TCK")
-
-Key = tuple[int, int]
-"""Pid and start: no two processes of one boot have both the same."""
 
 
 class Snapshot:
@@ -68,6 +61,7 @@ class Sightings:
     """What is known of the jobs of this agent, and of earlier ones by their footprints.
 
     `ticks`: the time in clock ticks since the boot. `children`: the numbers of those that Twisted started for us.
+    `guess`: whether orphans are told apart by the times; where a cgroup holds every job there is no need to.
     """
 
     def __init__(
@@ -75,16 +69,19 @@ class Sightings:
         proc: proc_posix.Proc,
         ticks: Callable[[], int] | None = None,
         children: Callable[[], Container[int]] = lambda: process.reapProcessHandlers,
+        *,
+        guess: bool = True,
     ) -> None:
         self._proc = proc
         self._children = children
         self._ticks = ticks or _ticks_of_boot
-        self._markers: dict[Key, str] = {}
+        self._guess = guess
+        self._markers: dict[past.Key, str] = {}
         self._bearers: dict[str, list[proc_posix.Stat]] = {}
         self._adopted: dict[str | None, list[proc_posix.Stat]] = {}
         self._running: dict[str, Footprint] = {}
-        self._seen: dict[str, set[Key]] = {}
-        self._past: deque[tuple[int, int]] = deque(maxlen=PAST)
+        self._seen: dict[str, set[past.Key]] = {}
+        self._past = past.Past()
 
     def started(self, footprint: Footprint) -> None:
         """Know of a process that this agent has started."""
@@ -92,10 +89,10 @@ class Sightings:
 
     def forget(self, footprint: Footprint) -> None:
         """Know only when it ran."""
-        self._seen.pop(footprint.marker, None)
+        seen = self._seen.pop(footprint.marker, set())
         begun = self._running.pop(footprint.marker, None)
-        if begun is not None:
-            self._past.append((begun.start, self._ticks()))
+        if begun is not None and self._guess:
+            self._past.add(begun, seen)
 
     def look(self) -> None:
         """Remember who belongs to the jobs that run."""
@@ -107,6 +104,11 @@ class Sightings:
         """Who belongs to a job and is no zombie. `inside`: the numbers of those who are known to."""
         return [stat for stat in self._family(footprint, self._now(), inside) if stat.alive]
 
+    @property
+    def children(self) -> Container[int]:
+        """The numbers of those that Twisted started for us."""
+        return self._children()
+
     def _now(self) -> Snapshot:
         """Markers of processes that have one are read once, as a program that it starts may lose it."""
         now, before = Snapshot(self._proc.stats()), self._markers
@@ -117,16 +119,28 @@ class Sightings:
             if marker:
                 self._bearers.setdefault(marker, []).append(stat)
         self._adopted = {}
-        for stat in self._strays(now):
-            self._adopted.setdefault(self._only(stat), []).append(stat)
+        if self._guess:
+            self._adopt(now)
         return now
+
+    def _adopt(self, now: Snapshot) -> None:
+        strays = [stat for stat in self._strays(now) if not any(_key(stat) in seen for seen in self._seen.values())]
+        self._past.close(lambda over: self._lives(over, now, strays), self._ticks())
+        for stat in strays:
+            self._adopted.setdefault(self._only(stat), []).append(stat)
+
+    def _lives(self, over: past.Over, now: Snapshot, strays: Iterable[proc_posix.Stat]) -> bool:
+        """Whether something of a job that has ended is left, or may be."""
+        known = [*now.session(over.footprint), *self._bearers.get(over.footprint.marker, ())]
+        known += [now.stats[pid] for pid, start in over.seen if now.has(pid, start)]
+        return any(stat.alive for stat in known) or any(stat.start >= over.footprint.start for stat in strays)
 
     def _family(self, footprint: Footprint, now: Snapshot, inside: Iterable[int]) -> list[proc_posix.Stat]:
         marker, own = footprint.marker, self._proc.pid()
         first = [stat for stat in now.session(footprint) if self._may_be(stat, footprint, now)]
         first += self._bearers.get(marker, ())
         first += [now.stats[pid] for pid, start in self._seen.get(marker, ()) if now.has(pid, start)]
-        first += [now.stats[pid] for pid in inside if pid in now.stats]
+        first += [stat for pid in inside if (stat := now.stats.get(pid) or self._proc.stat(pid))]
         first += self._adopted.get(marker, ())
         # not ourselves, when it was a job of an earlier agent that has started us
         found = now.family(stat for stat in first if stat.pid != own)
@@ -157,15 +171,13 @@ class Sightings:
 
     def _only(self, stray: proc_posix.Stat) -> str | None:
         """The only one of our jobs that can have started it."""
-        if any(_key(stray) in seen for seen in self._seen.values()):
-            return None
-        if any(begun <= stray.start <= ended for begun, ended in self._past):
+        if self._past.can_have_started(stray.start):
             return None
         possible = [marker for marker, begun in self._running.items() if begun.start <= stray.start]
         return possible[0] if len(possible) == 1 else None
 
 
-def _key(stat: proc_posix.Stat) -> Key:
+def _key(stat: proc_posix.Stat) -> past.Key:
     return stat.pid, stat.start
 
 

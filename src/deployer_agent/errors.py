@@ -37,3 +37,8 @@ class ProblemError(LinkError):
         super().__init__(f"{status} {code}: {detail}"[:500])
         self.status = status
         self.code = code
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same body will be refused again: its form or size is what a master does not take."""
+        return self.status in {400, 413, 422} and bool(self.code)

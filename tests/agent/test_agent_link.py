@@ -108,6 +108,21 @@ async def test_a_request_that_fails_is_made_again(house: House, route: str, trou
     assert "elsewhere" not in house.master.counts
 
 
+async def test_posts_that_the_master_refuses_do_not_hold_up_others(house: House) -> None:
+    """As a master does whose idea of a message or a result is not the agent's."""
+    house.master.trouble["log"] = [problem(422, "invalid")]
+    house.master.trouble["result"] = [problem(422, "invalid")]
+    house.start()
+    house.master.send(house.master.command("execute", sh("echo said"), id="x"))
+    await house.master.until(lambda: house.master.has("x"), "a result all the same")
+    assert house.master.result("x").code == "RESULT_REFUSED"
+    assert [text for text in house.master.texts("x") if "dropped" in text]
+    house.master.send(house.master.command("execute", sh("echo again"), id="y"))
+    await house.master.until(lambda: house.master.has("y"), "the next result")
+    assert house.master.result("y").state == "OK"
+    assert house.master.texts("y") == ["again"]
+
+
 async def test_a_session_that_is_unknown_or_replaced_is_opened_anew(house: House) -> None:
     house.start()
     house.master.send(house.master.command("ping", {}, id="a"))

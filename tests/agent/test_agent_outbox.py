@@ -61,6 +61,39 @@ def test_records_of_runs_go_along_and_only_the_last_hundred_of_a_task_are_kept()
     assert box.take() is None
 
 
+def test_what_the_master_does_not_take_is_found_and_holds_up_no_other() -> None:
+    taken: list[str] = []
+    forgotten: list[object] = []
+    box = ResultOutbox(forgotten.extend, forgotten.extend)
+    for number in range(20):
+        box.add((f"t{number}", 1), b'{"id":"t%d","state":"OK"}' % number)
+        box.add_run((f"r{number}", 5), b'{"id":"r%d","run":5,"state":"OK"}' % number)
+    while (post := box.take()) is not None:
+        sent = msgspec.json.decode(post.body, type=ResultBatch)
+        ids = [one.id for one in (*sent.results, *sent.runs)]
+        bad = {"t7", "r3"} if not any(one.code for one in sent.results) else set()
+        if bad & set(ids):
+            box.refuse(post, "422 invalid: of a wrong form")
+        else:
+            taken += [f"{one.id} {one.code or one.state}" for one in (*sent.results, *sent.runs)]
+            box.acknowledge(post, ResultAnswer(["OK"] * len(post.results), ["OK"] * len(post.runs)))
+    good = {f"{kind}{number} OK" for kind in "tr" for number in range(20)} - {"t7 OK", "r3 OK"}
+    assert sorted(taken) == sorted(good | {"t7 RESULT_REFUSED"})
+    assert (len(box), len(forgotten), box.aside) == (0, 40, 0)
+
+
+def test_a_result_that_is_refused_whatever_it_says_is_put_aside() -> None:
+    forgotten: list[object] = []
+    box = ResultOutbox(forgotten.extend, forgotten.extend)
+    box.add(("t", 1), b'{"id":"t","state":"OK"}')
+    for _ in range(2):
+        post = box.take()
+        assert post is not None
+        box.refuse(post, "422")
+    assert box.take() is None
+    assert (forgotten, box.aside) == ([], 1)
+
+
 async def test_questions_share_a_post_and_each_gets_its_own_answers() -> None:
     from twisted.internet.defer import Deferred  # noqa: PLC0415 (only here)
 

@@ -148,7 +148,7 @@ def test_what_even_kill_does_not_end_is_not_waited_for_without_end() -> None:
 
 
 def test_only_a_task_that_runs_again_has_what_it_left_ended() -> None:
-    for whole, signals in ((False, []), (True, [TERM])):
+    for whole, signals in ((False, []), (True, [TERM, KILL])):
         fake = Fake()
         fake.run(whole=whole)
         fake.left, fake.deadly = 1, {TERM}

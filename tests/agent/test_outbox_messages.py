@@ -105,6 +105,24 @@ def test_a_batch_stays_as_it_is_until_it_is_acknowledged(made: Agent) -> None:
     assert second.seq == 2
 
 
+def test_what_the_master_does_not_take_is_told_as_lost_and_holds_up_no_other(made: Agent) -> None:
+    done: list[str] = []
+    made.box.add(TASK, said("a"))
+    made.box.flush()
+    first = made.box.take()
+    assert first is not None
+    made.box.add(TASK, said("b"))
+    made.box.settle("t", lambda: done.append("t"))
+    made.box.refuse(first, "422 invalid")
+    made.box.refuse(first, "422 invalid")
+    second = made.box.take()
+    assert second is not None
+    assert texts(second) == ["b"]
+    made.box.acknowledge(second)
+    assert [source for source, _ in made.reports] == [TASK]
+    assert done == ["t"]
+
+
 def test_a_task_is_settled_when_the_last_of_its_messages_is_acknowledged(made: Agent) -> None:
     done: list[str] = []
     made.box.settle("other", lambda: done.append("other"))
@@ -206,7 +224,8 @@ def test_what_is_too_much_for_the_disk_is_dropped_from_the_oldest_and_told(tmp_p
     assert made.reports == []
     made.box.settle("t", lambda: done.append("t"))
     sentence = (
-        "5 messages dropped between 1970-01-01T00:00:01Z and 1970-01-01T00:00:05Z: the master was away for too long"
+        "5 messages dropped between 1970-01-01T00:00:01Z and 1970-01-01T00:00:05Z: the master was away for too long,"
+        " or did not take them"
     )
     assert made.reports == [(TASK, sentence)]
     count = 0

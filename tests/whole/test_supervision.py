@@ -132,6 +132,21 @@ def test_jobs_of_one_queue_run_one_after_another(running: Fleet, tmp_path: Path)
     assert log.read_text().split() == ["b", "e"] * 4
 
 
+def test_a_queue_is_kept_over_the_death_of_the_agent(running: Fleet, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    running.submit("d", *daemon(first), max_time=-1, queue="one")
+    until(lambda: starts(first), what="the first start")
+    running.submit("w", *daemon(second, "true"), queue="one")
+    until(lambda: running.job("w")["state"] == "RUNNING", what="the acceptance of the other")
+    running.agents[1].kill()
+    running.start_agent()
+    until(lambda: len(starts(first)) == 2, what="the second start")
+    assert not second.exists()
+    running.ask("DELETE", "/api/v1/jobs/d")
+    assert running.job("w", 30)["state"] == "OK"
+    assert len(starts(second)) == 1
+
+
 def test_silence_and_memory_over_the_limit_are_failures(running: Fleet) -> None:
     running.submit("silent", "/bin/sleep", "1000", watchdog=1)
     hungry = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 1000"

@@ -22,6 +22,7 @@ EXIT_STATUS: Final = "EXIT_STATUS"  # ended by itself with a status that is not 
 SIGNAL: Final = "SIGNAL"  # ended by a signal that the agent did not send
 BAD_SCRIPT: Final = "BAD_SCRIPT"  # too long, not to be had, or not what was signed
 BAD_RESULT: Final = "BAD_RESULT"  # it ended well, but its result is not what its level says
+RESULT_REFUSED: Final = "RESULT_REFUSED"  # it ended, and the master did not take the form of its result
 LIMIT: Final = "LIMIT"  # over its memory, or silent for longer than its watchdog
 RESTART_LIMIT: Final = "RESTART_LIMIT"  # ended early more often than `max_restart`
 MAX_TIME: Final = "MAX_TIME"  # ran longer than `max_time`

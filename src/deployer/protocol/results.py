@@ -8,6 +8,7 @@ from deployer.protocol.ids import TaskId
 from deployer.protocol.states import FinalState
 
 MAX_RESULT_BYTES = 1024 * 1024
+MAX_REASON = 2000
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +24,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: Annotated[int, Meta(ge=1)] = 1
     state: FinalState
     code: str | None = None
-    reason: Annotated[str, Meta(max_length=2000)] | None = None
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] | None = None
     data: str = ""
     level: int = 0
     exit_status: int | None = None

@@ -5,14 +5,13 @@ from typing import Final
 import msgspec
 
 from deployer.protocol import codes
-from deployer.protocol.results import MAX_RESULT_BYTES, Result
+from deployer.protocol.results import MAX_REASON, MAX_RESULT_BYTES, Result
 from deployer.protocol.states import FinalState
 from deployer_agent.errors import RefusedError
 from deployer_agent.journal.records import Key
 from deployer_agent.processes.plan import Ended
 
 _encode = msgspec.json.Encoder().encode
-_MAX_REASON: Final = 2000
 _OURS: Final[dict[str, tuple[FinalState, str]]] = {
     "MAX_TIME": ("TIMEOUT", "it ran longer than its max_time"),
     "KILLED": ("KILLED", "it was ended on demand"),
@@ -30,7 +29,7 @@ def of_process(id_: str, run: int, ended: Ended) -> Result:
         run=run,
         state=state,
         code=code,
-        reason=(cut or reason or "")[:_MAX_REASON] or None,
+        reason=(cut or reason or "")[:MAX_REASON] or None,
         data=data,
         level=ended.level,
         exit_status=ended.exit_status,
@@ -42,7 +41,7 @@ def of_process(id_: str, run: int, ended: Ended) -> Result:
 
 def refused(key: Key, code: str, reason: str) -> Result:
     """It never ran, or it could not."""
-    return Result(id=key[0], run=key[1], state="ERROR", code=code, reason=reason[:_MAX_REASON])
+    return Result(id=key[0], run=key[1], state="ERROR", code=code, reason=reason[:MAX_REASON])
 
 
 def unknown(id_: str, run: int, code: str, reason: str, started: int) -> Result:
@@ -64,7 +63,7 @@ def ended_between_runs(id_: str, run: int, code: str) -> Result:
 
 def refused_run(id_: str, run: int, error: RefusedError, now: int) -> Result:
     """One run could not be started."""
-    reason = error.reason[:_MAX_REASON]
+    reason = error.reason[:MAX_REASON]
     return Result(id=id_, run=run, state="ERROR", code=error.code, reason=reason, starttime=now)
 
 

@@ -58,11 +58,12 @@ class Recovery:
         for record in await self._parts.journal.runs():
             self._parts.post_run((record.task, record.number), record.record)
         results = [(row.key, row.result) for row in rows if row.result is not None]
+        left = [(row, self._known(row)) for row in started]  # they have their turns before others line up
         tasks, refusals = self._again([row for row in rows if row.result is None and row.stage == "ACCEPTED"])
         await self._finish(refusals)
         self._parts.tasks.accept(tasks, [*results, *refusals])
-        for row in started:
-            self._inflight.spawn("going on after the restart", self._go_on(row, self._remembered(row)))
+        for row, task in left:
+            self._inflight.spawn("going on after the restart", self._go_on(row, task))
 
     async def stop(self) -> None:
         """Go on with no more."""
@@ -76,7 +77,7 @@ class Recovery:
                 row, pack(outcome.ended_with_agent(row.key[0], max(1, row.history.begun), row.started), row.key)
             )
             return
-        if task is None:
+        if task is None or not task.remembered:
             lost = pack(outcome.unknown(row.key[0], row.history.begun, *_lost(row)), row.key)
             await self._report(row, lost)
             return
@@ -90,13 +91,12 @@ class Recovery:
         await self._finish([result])
         self._parts.tasks.accept([], [result])
 
-    def _remembered(self, row: Open) -> Task | None:
-        """The task of a row that goes on, known to the roster at once so that it can be killed."""
+    def _known(self, row: Open) -> Task | None:
+        """The task of a row that was running: it can be killed at once, and has its turn for as long as it is here."""
         try:
-            task = prepare(self._table, _entry(row), row.history)
+            return self._parts.roster.hold(prepare(self._table, _entry(row), row.history))
         except RefusedError:
             return None
-        return self._parts.roster.register(task) if task.remembered else None
 
     def _again(self, rows: Sequence[Open]) -> tuple[list[Task], list[Encoded]]:
         """Make tasks of rows that were accepted and not started."""

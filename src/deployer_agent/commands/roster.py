@@ -103,9 +103,13 @@ class Roster:
                 self._line_up(task)
         self._admit()
 
-    def go_on(self, task: Task) -> None:
-        """Take a task that was running when the agent ended: it needs no turn."""
+    def hold(self, task: Task) -> Task:
+        """Know a task that was running when the agent ended: it has its turn, until `drop` or its end."""
         self._turns.hold(task.id, task.queue)
+        return self.register(task)
+
+    def go_on(self, task: Task) -> None:
+        """Start again what is held."""
         self._running.spawn("going on with a task", self._run(task))
 
     def rest(self, task: Task) -> None:

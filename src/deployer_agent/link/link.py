@@ -7,7 +7,7 @@ from msgspec import Struct
 from deployer.kit.clock import Clock
 from deployer.protocol.wire import AcceptAnswer, LogAnswer, ResultAnswer
 from deployer_agent.commands.acceptance import Acceptance, AcceptPost
-from deployer_agent.errors import LinkError
+from deployer_agent.errors import LinkError, ProblemError
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.lane import Lane, Traffic
 from deployer_agent.link.requests import Requests
@@ -66,13 +66,25 @@ class Link:
         self._acceptance.answer(post, answer.verdicts)
 
     async def _log(self, batch: Batch) -> None:
-        answer = await self._requests.post("log", batch.body or b"", LogAnswer)
+        try:
+            answer = await self._requests.post("log", batch.body or b"", LogAnswer)
+        except ProblemError as error:
+            if not error.is_final:
+                raise
+            self._messages.refuse(batch, str(error))
+            return
         if answer.acked < batch.seq:
             raise LinkError(f"the master has messages through {answer.acked}, not {batch.seq}")
         self._messages.acknowledge(batch)
 
     async def _result(self, post: ResultPost) -> None:
-        answer = await self._requests.post("result", post.body, ResultAnswer)
+        try:
+            answer = await self._requests.post("result", post.body, ResultAnswer)
+        except ProblemError as error:
+            if not error.is_final:
+                raise
+            self._results.refuse(post, str(error))
+            return
         _require_all(len(answer.receipts), len(post.results))
         _require_all(len(answer.run_receipts), len(post.runs))
         self._results.acknowledge(post, answer)

@@ -29,6 +29,7 @@ LONGEST_SPILL_S: Final = 4.0
 MAX_BATCHES: Final = 20_000
 PIECE_BYTES: Final = 256 * 1024
 MAX_ENCODED: Final = 6 * PIECE_BYTES  # what a piece may become: `\u0001` for each control character
+MESSAGE_BYTES: Final = 40  # what an empty one takes in its encoded form
 COMPLAIN_S: Final = 60.0
 
 _encode = msgspec.json.Encoder().encode
@@ -110,7 +111,7 @@ class MessageOutbox:
         for message in messages:
             for piece in _cut(message):
                 part.append(piece)
-                size += len(piece.data)
+                size += len(piece.data) + MESSAGE_BYTES
                 if size > PIECE_BYTES:
                     self._append(source, part)
                     part, size = [], 0
@@ -161,6 +162,12 @@ class MessageOutbox:
         for source in list(self._lost):
             self._report_lost(source.task)
         self._bound()
+
+    def refuse(self, batch: Batch, why: str) -> None:
+        """Let go of what the master will never take: it holds up nothing, and its tasks' logs say what is missing."""
+        self._complain("the master does not take messages: {error}", why)
+        if not batch.gone:
+            self._drop(batch)
 
     def keep(self) -> None:
         """Write down all that is not acknowledged, since the agent ends."""
@@ -317,7 +324,7 @@ class MessageOutbox:
             self._tell.report(
                 source,
                 f"{loss.count} messages dropped between {_iso(loss.first)} and {_iso(loss.last)}:"
-                " the master was away for too long",
+                " the master was away for too long, or did not take them",
             )
 
     def _hold(self) -> None:

@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Raw, Struct
 from twisted.logger import Logger
 
+from deployer.protocol import codes
+from deployer.protocol.results import MAX_REASON, Result
 from deployer.protocol.wire import MAX_RESULTS, Receipt, ResultAnswer
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -49,6 +51,9 @@ class ResultOutbox:
         self._known: set[Key] = set()
         self._runs: dict[Key, bytes] = {}
         self._posting = 0
+        self._together = 2 * MAX_RESULTS
+        self._refused: set[Key] = set()
+        self.aside = 0
         self.ready: Callable[[], None] = _nobody
 
     def __len__(self) -> int:
@@ -73,10 +78,11 @@ class ResultOutbox:
         results: list[Item] = []
         runs: list[Item] = []
         size = 0
-        while self._queue and len(results) < MAX_RESULTS and size < BATCH_BYTES:
+        while self._queue and len(results) < min(MAX_RESULTS, self._together) and size < BATCH_BYTES:
             results.append(self._queue.popleft())
             size += len(results[-1][1])
-        while self._runs and len(runs) < MAX_RESULTS and size < BATCH_BYTES:
+        room = min(MAX_RESULTS, self._together - len(results))
+        while self._runs and len(runs) < room and size < BATCH_BYTES:
             key = next(iter(self._runs))
             runs.append((key, self._runs.pop(key)))
             size += len(runs[-1][1])
@@ -89,13 +95,37 @@ class ResultOutbox:
         self._posting -= len(post.runs)
         self._runs = {**dict(post.runs), **self._runs}
 
+    def refuse(self, post: ResultPost, why: str) -> None:
+        """Find out, by ever smaller posts, which one the master does not take, so that it holds up no other.
+
+        A record is forgotten. In place of a result goes one that says so, and what is refused even then stays in the
+        journal until the next start of the agent.
+        """
+        several = len(post.results) + len(post.runs)
+        if several > 1:
+            self._together = several // 2
+            self.give_back(post)
+            return
+        key = (*post.results, *post.runs)[0][0]
+        self.log.error("the master does not take the result of {task}: {error}", task=key[0], run=key[1], error=why)
+        if post.runs:
+            self._posting -= 1
+            self._forget_runs([key])
+        elif key in self._refused:
+            self.aside += 1
+        else:
+            self._refused.add(key)
+            self._queue.append((key, _encode(_refused(key, why))))
+
     def acknowledge(self, post: ResultPost, answer: ResultAnswer) -> None:
         """Forget what the master has answered for."""
         keys = [key for key, _ in post.results]
         runs = [key for key, _ in post.runs]
+        self._together = min(2 * MAX_RESULTS, self._together * 2)
         self._complain(keys, answer.receipts)
         self._complain(runs, answer.run_receipts)
         self._known.difference_update(keys)
+        self._refused.difference_update(keys)
         self._posting -= len(runs)
         if keys:
             self._forget(keys)
@@ -112,6 +142,11 @@ class ResultOutbox:
 
 def _list(items: Sequence[Item]) -> bytes:
     return _encode([Raw(encoded) for _, encoded in items])
+
+
+def _refused(key: Key, why: str) -> Result:
+    reason = f"the master did not take the agent's result, which the agent's log names: {why}"[:MAX_REASON]
+    return Result(id=key[0], run=key[1], state="ERROR", code=codes.RESULT_REFUSED, reason=reason, outcome="unknown")
 
 
 def _nobody() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.web.client import Agent as WebAgent
@@ -77,6 +78,7 @@ FORGET_S: Final = 3600.0
 PROCESSES_S: Final = 2.0
 SPACE_S: Final = 5.0
 LOOK_S: Final = 0.05
+SETTLE_S: Final = 30.0
 RESTART_S: Final = 1.0
 OWN: Final = Source("", "agent", "messages")
 """Whose messages those of the agent itself are."""
@@ -187,6 +189,8 @@ class Agent(Service):
 class Working:
     """An agent that has joined: its tasks, its processes, what it sends."""
 
+    log = Logger()
+
     def __init__(
         self,
         settings: AgentSettings,
@@ -293,7 +297,7 @@ class Working:
         await self.recovery.stop()
         await self.roster.close()
         await DeferredList([Deferred.fromCoroutine(self.startup.stop()), Deferred.fromCoroutine(self.manager.stop())])
-        await self.roster.settled()
+        await self._settle()
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
@@ -301,6 +305,17 @@ class Working:
         self.spool.close()
         self.platform.close()
         self.store.stop()
+
+    async def _settle(self) -> None:
+        """A disk that stays full keeps results from the journal: the next agent reports these as unknown."""
+        settled = Deferred.fromCoroutine(self.roster.settled())
+        settled.addTimeout(SETTLE_S, self._reactor)
+        try:
+            await settled
+        except DeadlineError:
+            self.log.error(  # noqa: TRY400 (the journal has said why)
+                "results could not be written down in {seconds} s and are lost", seconds=SETTLE_S
+            )
 
     async def _post(self, deadline: float) -> None:
         while (self.speech.settling or self.messages.size or len(self.results)) and self._reactor.seconds() < deadline:

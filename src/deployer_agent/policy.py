@@ -6,7 +6,7 @@ docs/agent.md has the meaning of each setting, etc/policy.toml an example. Decid
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Annotated, Final, Literal, get_args
@@ -24,7 +24,11 @@ DEFAULT_PIDS: Final = 4096
 ALWAYS: Final = frozenset({"kill", "killall", "ping"})
 """Commands that no policy forbids: what runs can be ended, and the agent answers."""
 
+HARMLESS: Final = ("LANG", "LC_*", "TZ", "TERM")
+"""Variables that jobs may set where the policy says which programs or commands there are, and nothing of variables."""
+
 _OTHERS_WRITE: Final = 0o022
+_UNSTEADY: Final = ("/proc/", "/dev/fd/")
 _BUILT_IN: Final[Mapping[str, int]] = {"core": 0}
 
 LimitName = Literal["as", "core", "cpu", "data", "fsize", "memlock", "memory", "nofile", "nproc", "pids", "stack"]
@@ -45,6 +49,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     commands: tuple[str, ...] = ("*",)
     executables: tuple[str, ...] = ("*",)
+    environment: tuple[str, ...] | None = None
     run_as: Annotated[str, Meta(min_length=1)] | None = None
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -76,16 +81,28 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.terminals:
             raise _not_allowed("a terminal")
 
-    def require_executable(self, path: str) -> None:
-        """RefusedError NOT_ALLOWED unless this program, by its full path, may be started.
+    def require_executable(self, path: str) -> str:
+        """Return what is to be executed for a program's full path; RefusedError NOT_ALLOWED unless it may be.
 
-        The path as it was given or the one behind its links must fit, and it may not go up.
+        The path as it was given or the one behind its links must fit, and it may not go up. Where only the latter fits
+        it is the one to execute, as links can be changed meanwhile; those in /proc mean something else to each process.
         """
         if "*" in self.executables:
-            return
-        candidates = () if ".." in PurePath(path).parts else (path, os.path.realpath(path))
-        if not any(fnmatchcase(candidate, glob) for glob in self.executables for candidate in candidates):
-            raise _not_allowed(f"the program {path}")
+            return path
+        behind = os.path.realpath(path)
+        if ".." not in PurePath(path).parts and not any(one.startswith(_UNSTEADY) for one in (path, behind)):
+            for candidate in (path, behind):
+                if any(fnmatchcase(candidate, glob) for glob in self.executables):
+                    return candidate
+        raise _not_allowed(f"the program {path}")
+
+    def require_environment(self, names: Iterable[str]) -> None:
+        """RefusedError NOT_ALLOWED unless jobs may set all these variables."""
+        limited = "*" not in self.executables or "*" not in self.commands
+        globs = self.environment if self.environment is not None else HARMLESS if limited else ("*",)
+        for name in names:
+            if not any(fnmatchcase(name, glob) for glob in globs):
+                raise _not_allowed(f"the variable {name}")
 
     def judge(
         self,

@@ -75,6 +75,19 @@ async def test_variables_that_change_what_programs_load_do_not_reach_the_stages_
 
 
 @pytest.mark.parametrize("cgroups", WAYS)
+async def test_every_variable_reaches_the_job_as_it_was_given(*, cgroups: bool) -> None:
+    """Those too that the stages' shell uses itself or cannot set."""
+    names = "s c OPTIND OPTARG PPID UID IFS PS4 LINENO RANDOM SHELLOPTS BASHOPTS BASH_VERSION PWD _ ENV LC_ALL x"
+    given = {name: f"{name} = 'a' \"$b\"; -- _" for name in names.split()}
+    with bench(cgroups=cgroups) as here:
+        plan = Plan(task="t", executable="/usr/bin/env", user="nobody", environment=given)
+        started = await here.run(plan)
+    seen = dict(line.split("=", 1) for line in started.heard.out.splitlines())
+    assert started.code is None
+    assert {name: seen.get(name) for name in given} == given
+
+
+@pytest.mark.parametrize("cgroups", WAYS)
 async def test_a_child_has_three_descriptors(*, cgroups: bool) -> None:
     with bench(cgroups=cgroups) as here:
         started = await here.run(sh(DESCRIPTORS, user="nobody"))

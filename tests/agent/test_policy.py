@@ -78,6 +78,8 @@ def test_limits_are_the_jobs_within_the_policys() -> None:
         (["/opt/tools/*"], "/bin/true", False),
         (["/opt/tools/a"], "/opt/tools/A", False),
         ([], "/bin/true", False),
+        (["/proc/*", "*/exe"], "/proc/self/exe", False),
+        (["*bash", "/dev/fd/*"], "/dev/fd/3", False),
     ],
 )
 def test_which_programs_may_be_started(globs: list[str], path: str, *, allowed: bool) -> None:
@@ -90,6 +92,33 @@ def test_a_program_is_known_by_its_link_and_by_what_is_behind_it(tmp_path: Path)
     real = (tmp_path / "real").resolve()
     for globs in ([str(tmp_path / "link")], [str(real)]):
         Policy(executables=globs).require_executable(str(tmp_path / "link"))
+
+
+def test_what_is_behind_a_link_is_executed_where_only_that_is_allowed(tmp_path: Path) -> None:
+    """The link is in a directory of others, who can change it after we have looked."""
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real").touch()
+    link, real = str(tmp_path / "link"), str((tmp_path / "real").resolve())
+    assert Policy(executables=[real]).require_executable(link) == real
+    assert Policy(executables=[link]).require_executable(link) == link
+    assert Policy().require_executable(link) == link
+
+
+@pytest.mark.parametrize(
+    ("policy", "names", "allowed"),
+    [
+        ({}, ["PERL5OPT", "PATH"], True),
+        ({"executables": ["/bin/id"]}, ["LANG", "LC_ALL", "TZ", "TERM"], True),
+        ({"executables": ["/bin/id"]}, ["LANG", "NODE_OPTIONS"], False),
+        ({"commands": ["backup"]}, ["PATH"], False),
+        ({"commands": ["backup"], "environment": ["APP_*"]}, ["APP_MODE"], True),
+        ({"commands": ["backup"], "environment": ["APP_*"]}, ["LANG"], False),
+        ({"environment": []}, ["LANG"], False),
+        ({"environment": []}, [], True),
+    ],
+)
+def test_which_variables_a_job_may_set(policy: dict[str, object], names: list[str], *, allowed: bool) -> None:
+    assert _passes(lambda: Policy(**policy).require_environment(names)) == allowed  # type: ignore[arg-type]
 
 
 def test_what_runs_can_always_be_ended() -> None:
@@ -131,6 +160,7 @@ def test_the_example_is_read_and_shows_the_defaults(tmp_path: Path) -> None:
     text = "\n".join(line[line.startswith("#") :] for line in example.read_text().splitlines() if line[:2] != "# ")
     shown = msgspec.to_builtins(Policy.load(written(tmp_path, text)))
     assert shown == msgspec.to_builtins(Policy()) | {
+        "environment": ("*",),
         "run_as": "deployer-jobs",
         "max_jobs": 100,
         "limits": {"core": 0, "pids": 4096},

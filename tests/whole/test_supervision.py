@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 
 from support.programs import Fleet, fleet, lives
@@ -332,6 +333,46 @@ args = ["Hello {{name}}, {{{{name}}}} {{count}}"]
     assert running.ask("POST", "/api/v1/jobs?wait=30", missing)[1]["state"] == "ERROR"
     assert running.task("m")["code"] == "BAD_ARGUMENTS"
     assert running.ask("POST", "/api/v1/jobs", {"cmd": "unheard", "target": "1:1"})[0] == 422
+
+
+def test_a_process_of_the_agents_own_that_cannot_be_started_is_tried_again(running: Fleet, tmp_path: Path) -> None:
+    program = tmp_path / "late"
+    running.agents[1].stop()
+    text = f"""
+[startup.late]
+cmd = "{program}"
+args = ["1000"]
+"""
+    running.start_agent(1, "--config", str(config(tmp_path, text)))
+    until(lambda: "late cannot be started, NOT_FOUND" in running.agents[1].text(), what="the first try")
+    program.symlink_to("/bin/sleep")
+    until(lambda: psutil.Process(running.agents[1].pid).children(), what="a later try")
+    assert running.agents[1].stop() == 0
+
+
+def test_a_restricted_host_runs_what_is_listed_with_harmless_variables(running: Fleet, tmp_path: Path) -> None:
+    """Without a race: the link that the job names is not what is executed."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text('executables = ["/usr/bin/id", "/usr/bin/env"]\nallow_root = true\n')
+    running.agents[1].stop()
+    text = f"""
+policy_file = "{policy}"
+[extensions.show]
+cmd = "/usr/bin/env"
+env = {{ OWN = "1" }}
+"""
+    running.start_agent(1, "--config", str(config(tmp_path, text)))
+    (tmp_path / "link").symlink_to("/usr/bin/id")
+    assert running.submit("link", str(tmp_path / "link"), "-u", wait_s=30)["state"] == "OK"
+    for job, path in (("sh", "/bin/sh"), ("self", "/proc/self/exe")):
+        assert running.submit(job, path, wait_s=30)["state"] == "ERROR"
+        assert running.task(job)["code"] == "NOT_ALLOWED"
+    assert running.submit("env", "/usr/bin/id", env={"PERL5OPT": "-Mx"}, wait_s=30)["state"] == "ERROR"
+    assert running.task("env")["reason"] == "the policy of this host does not allow the variable PERL5OPT"
+    assert running.submit("lang", "/usr/bin/id", env={"LANG": "C"}, wait_s=30)["state"] == "OK"
+    show = {"cmd": "show", "args": {}, "target": "1:1", "id": "show"}
+    assert running.ask("POST", "/api/v1/jobs?wait=30", show)[1]["state"] == "OK"
+    assert "OWN=1" in running.lines("show")
 
 
 def test_a_storm_of_kills_starts_no_run_twice(running: Fleet, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Runner:
             executable=fill(program.executable, self._places),
             arguments=program.arguments,
             environment={**program.environment, **args.env, **_own(entry)},
+            asked=args.env if entry.payload else (),
             directory=None if directory is None else fill(directory, self._places),
             data=entry.data,
             user=args.user,

@@ -12,6 +12,9 @@ from deployer.kit.clock import sleep
 from deployer_agent.processes.output import Output
 
 KNOCK_S: Final = 0.2
+LOOKED_AT: Final = 1000
+"""So many characters of a message are searched: a pattern can take very long for a long text."""
+
 CONNECT_S: Final = 2.0
 
 
@@ -42,7 +45,7 @@ class Readiness:
         if (
             self._pattern is not None
             and not self.done.called
-            and any(self._pattern.search(text) for _, text, _ in output)
+            and any(self._pattern.search(text[:LOOKED_AT]) for _, text, _ in output)
         ):
             self.set()
 

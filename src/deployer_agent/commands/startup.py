@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from deployer.kit.backoff import Backoff
 from deployer.kit.clock import sleep
 from deployer.kit.inflight import Inflight
 from deployer.protocol.commands import LONG_RUNNING, ExecuteArgs, SignedCommand
@@ -27,6 +28,9 @@ from deployer_agent.processes.plan import Emit, Ended, Plan
 DOMAIN: Final = "startup"
 LEVELS: Final = "2-9,20-23,30"
 """What of them goes to the master unless their `loglevels_ac` says otherwise (DESIGN 4)."""
+
+RETRY_S: Final = 1.0
+"""So long at least until what cannot be started is tried again, up to a minute later."""
 
 _Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -135,6 +139,19 @@ class Startup:
         finally:
             watching.cancel()
 
+    async def _started(self, own: Entrant, source: Source) -> Result | None:
+        """Run it; what cannot be started, since its disk is not there yet or the like, is tried again for ever."""
+        backoff = Backoff(RETRY_S)
+        while not own.task.interrupt.reason:
+            try:
+                return await self._runner.run(own.task, _program(own.settings), Own(source, LEVELS, own.readiness.hear))
+            except RefusedError as error:
+                self.log.error(  # noqa: TRY400 (its sentence says all)
+                    "{name} cannot be started, {code}: {reason}", name=own.name, code=error.code, reason=str(error)
+                )
+            await own.task.interrupt.sleep(self._reactor, RETRY_S + backoff.next_delay())
+        return None
+
     async def _ready(self, own: Entrant, other: Entrant) -> None:
         """Wait, and say so when it takes long."""
         patience = Deferred.fromCoroutine(self._complain(own, other))
@@ -153,13 +170,7 @@ class Startup:
         source = Source("", own.settings.domain or DOMAIN, own.settings.name or own.name)
         if not own.readiness.asked_for and own.settings.remembered:
             own.readiness.set()
-        try:
-            result = await self._runner.run(own.task, _program(own.settings), Own(source, LEVELS, own.readiness.hear))
-        except RefusedError as error:
-            self.log.error(  # noqa: TRY400 (its sentence says all)
-                "{name} cannot be started, {code}: {reason}", name=own.name, code=error.code, reason=str(error)
-            )
-            return
+        result = await self._started(own, source)
         if result is not None:
             log = self.log.info if result.state == "OK" else self.log.error
             log("{name} has ended: {state} {code}", name=own.name, state=result.state, code=result.code or "")

@@ -70,12 +70,13 @@ class PlainLauncher:
     def launch(self, plan: Plan, protocol: ProcessProtocol) -> PlainProcess:
         """Start it; RefusedError when that cannot be done."""
         self._require_plain(plan)
+        self._policy.require_environment(plan.asked)
         marker = f"{self._instance}:{plan.task}:{plan.run}"
         environment = child_environment(self._environment, plan.environment, {"DEPLOYER_RUN": marker})
         path = shutil.which(plan.executable, path=environment.get("PATH"))
         if path is None:
             raise RefusedError(codes.NOT_FOUND, f"{plan.executable} is not an executable on the PATH")
-        self._policy.require_executable(os.path.abspath(path))  # noqa: PTH100 (as the policy's globs are written)
+        path = self._policy.require_executable(os.path.abspath(path))  # noqa: PTH100 (as the globs are written)
         arguments = [plan.executable, *plan.arguments]
         try:
             transport = self._reactor.spawnProcess(protocol, path, arguments, environment, plan.directory)

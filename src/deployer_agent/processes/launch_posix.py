@@ -176,7 +176,7 @@ def _wrapped(start: start_posix.Start, doors: list[str], setpriv: str) -> Call:
         ulimits=start.ulimits,
         groups=doors,
         drop=[] if start.target is None else privileges_posix.drop(start.target, setpriv),
-        names=list(start.environment),
+        environment=start.environment,
     )
     environment = wrapper.hidden(start.environment)
     return Call(path=arguments[0], arguments=arguments, environment=environment, wrapped=True)

@@ -1,6 +1,6 @@
 """What is to be run, and how it ended: the records between the commands, the manager and the launchers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -14,7 +14,8 @@ EndedBy = Literal["", "MAX_TIME", "KILLED", "AGENT_STOPPED", "LIMIT"]
 class Plan(Struct, frozen=True, kw_only=True):
     """One start of one program. `arguments` without the program's own name; `max_time` 0: no limit.
 
-    `run` counts the starts of a task from 1. `user` and `group` None: the agent's own, or what its policy says.
+    `run` counts the starts of a task from 1. `asked`: which variables of the environment the job itself brings. `user`
+    and `group` None: the agent's own, or what its policy says.
     `whole`: what it leaves behind when it ends is ended too. `limits` are named as prlimit(1) names them, `pids` and
     `memory` are those of everything the task started. Bytes and seconds throughout.
     """
@@ -24,6 +25,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     executable: str
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = {}
+    asked: Collection[str] = ()
     directory: str | None = None
     data: str = ""
     user: str | None = None

@@ -5,6 +5,7 @@ import resource
 import sys
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 from deployer.protocol import codes
@@ -52,6 +53,7 @@ def prepare(plan: Plan, here: Surroundings) -> Start:
     decision = here.policy.judge(
         user=plan.user, group=plan.group, limits=plan.limits, agent_uid=here.uid, uid_of=privileges_posix.uid_of
     )
+    here.policy.require_environment(plan.asked)
     target = _target(decision, here.uid)
     marker = f"{here.instance}:{plan.task}:{plan.run}"
     user = {} if target is None else target.environment
@@ -61,7 +63,10 @@ def prepare(plan: Plan, here: Surroundings) -> Start:
         program_posix.require_directory(directories[0])
     path = program_posix.locate(plan.executable, environment["PATH"])
     full = os.path.join(os.getcwd(), directories[0], path)  # noqa: PTH109, PTH118 (nothing is to be normalised)
-    here.policy.require_executable(full)
+    allowed = here.policy.require_executable(full)
+    if allowed != full:
+        path = full = allowed
+        plan = msgspec.structs.replace(plan, executable=allowed)
     ulimits = limits.options(_own_limits(decision, here, target))
     return Start(
         plan=plan,

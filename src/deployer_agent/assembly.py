@@ -264,7 +264,7 @@ class Working:
         table = self._table(journal, runner, policy, runs)
         self.tasks.know(table)
         self.startup = Startup(settings.startup, identity.agent, own_runner, reactor)
-        orphans = Orphans(footprints, self.platform.trace, self.manager.clear)
+        orphans = Orphans(footprints, self.platform.trace, self.manager.clear, reactor)
         parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
         self.orphans = orphans
         self.recovery = Recovery(parts, table, reactor)

@@ -6,6 +6,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
+from deployer.kit.backoff import Backoff
+from deployer.kit.clock import Clock, sleep
 from deployer.protocol.commands import DEFAULT_GRACE_S
 from deployer_agent.commands.runs import Footprints
 from deployer_agent.processes.plan import Footprint
@@ -21,10 +23,11 @@ class Orphans:
 
     log = Logger()
 
-    def __init__(self, footprints: Footprints, trace: Trace, clear: Clear) -> None:
+    def __init__(self, footprints: Footprints, trace: Trace, clear: Clear, clock: Clock) -> None:
         self._footprints = footprints
         self._trace = trace
         self._clear = clear
+        self._clock = clock
         self._ending: dict[str, Deferred[None]] = {}
 
     async def end(self, runs: Sequence[tuple[str, int]]) -> None:
@@ -48,10 +51,15 @@ class Orphans:
         await DeferredList([_watch(ending) for ending in self._ending.values()])
 
     async def _end(self, footprint: Footprint) -> None:
-        try:
-            await self._clear(footprint, GRACE_S)
-        except Exception:  # noqa: BLE001 (its task is reported and goes on all the same)
-            self.log.failure("what {marker} left could not be ended", marker=footprint.marker)
+        """Its task waits until this is done: it must not run twice, whatever goes wrong here."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._clear(footprint, GRACE_S)
+                break
+            except Exception:  # noqa: BLE001 (no descriptor is left, or the like)
+                self.log.failure("what {marker} left could not be ended", marker=footprint.marker)
+            await sleep(self._clock, backoff.next_delay())
         self._footprints.over(footprint)
 
 

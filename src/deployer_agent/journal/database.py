@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.kit.files import sync_dir
+from deployer.kit.sqlitefile import open_file
 from deployer_agent.errors import JournalError
 from deployer_agent.journal.damage import damage, require_private, require_writable
 
@@ -72,7 +73,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise JournalError(f"the journal {path} is missing although this agent has a key; {_ADVICE}")
     _require_sound(path)
     try:
-        return _open(path)
+        return open_file(path, lambda database: _prepare(database, path), timeout_s=_BUSY_S)
     except sqlite3.DatabaseError as error:
         raise JournalError(_sentence(path, error)) from error
 
@@ -83,16 +84,6 @@ def _require_sound(path: Path) -> None:
     reason = damage(path)
     if reason is not None:
         raise JournalError(f"the journal {path} {reason}; {_ADVICE}")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(database, path)
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:

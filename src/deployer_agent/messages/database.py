@@ -9,6 +9,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from deployer.kit.sqlitefile import open_file
+
 VERSION: Final = 1
 TABLE: Final = "message"
 
@@ -33,15 +35,7 @@ class WrongFile(sqlite3.DatabaseError):
 
 def open_current(path: Path) -> sqlite3.Connection:
     """Open the file that is written, making it when there is none; sqlite3.DatabaseError when it is damaged."""
-    if not path.exists():
-        path.touch(mode=0o600)
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    return open_file(path, _prepare)
 
 
 def _prepare(database: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from deployer.kit.clock import WallClock
+from deployer.kit.sqlitefile import open_file
 from deployer.kit.sqlitewriter import Writer
 from deployer_agent.outbox.batch import Batch, Share
 
@@ -43,7 +44,7 @@ class Spool:
     def open(cls, path: Path, wall: WallClock, call_from_thread: Callable[..., object]) -> "Spool":
         """Open the file or make it; `left` are the batches that an earlier agent could not post, oldest first."""
         try:
-            return cls(_open(path), call_from_thread)
+            return cls(open_file(path, _prepare), call_from_thread)
         except sqlite3.OperationalError:
             raise
         except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
@@ -52,7 +53,7 @@ class Spool:
                 "{file} was damaged ({error}) and is now {aside}", file=path.name, error=str(error), aside=aside.name
             )
             _put_aside(path, aside)
-            return cls(_open(path), call_from_thread)
+            return cls(open_file(path, _prepare), call_from_thread)
 
     def close(self) -> None:
         """Write what was asked for and close the file."""
@@ -83,18 +84,6 @@ def _load(database: sqlite3.Connection, batch: Batch) -> bytes | None:
 
 def _delete(database: sqlite3.Connection, batch: Batch) -> None:
     database.execute("DELETE FROM batch WHERE boot = ? AND seq = ?", (batch.boot, batch.seq))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        path.touch(mode=0o600)
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _prepare(database: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock, WallClock
-from deployer_agent.processes.ending import TERM, Ending
+from deployer_agent.processes.ending import KILL, TERM, Ending
 from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Plan
 from deployer_agent.processes.run import Run
 
@@ -82,7 +82,7 @@ class Manager:
 
     async def clear(self, footprint: Footprint, grace: float) -> None:
         """End all that a process left behind which has itself ended, here or under an earlier agent."""
-        if self._ender.members(footprint):
+        if self._ender.members(footprint) or self._ender.signal(footprint, KILL):  # whom no look sees
             done: Deferred[None] = Deferred()
             Ending(self._ender, footprint, self._clock, lambda: done.callback(None), number=TERM, grace=grace)
             await done

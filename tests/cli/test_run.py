@@ -68,6 +68,31 @@ def test_all_options_arrive(master: ScriptedMaster, cli: Cli) -> None:
     }
 
 
+def test_how_a_process_is_supervised_can_be_said(master: ScriptedMaster, cli: Cli) -> None:
+    script(master, "OK")
+    options = ["--max-time", "-1", "--max-restart", "3", "--user", "web", "--group", "www", "--umask", "022"]
+    options += ["--queue", "q", "--stop-signal", "INT", "--grace", "1.5", "--max-memory", "5", "--watchdog", "7"]
+    options += ["--limit", "nofile=9", "--limit", "pids=8", "--shell", "--recurring-period", "60"]
+    cli("run", "-t", "1:1", *options, "--", "date")
+    assert master.asked[0].body["args"] == {
+        "cmd": "date",
+        "args": [],
+        "max_time": -1,
+        "max_restart": 3,
+        "recurring_period": 60,
+        "user": "web",
+        "group": "www",
+        "umask": "022",
+        "queue": "q",
+        "stop_signal": "INT",
+        "grace": 1.5,
+        "max_memory": 5,
+        "watchdog": 7,
+        "limits": {"nofile": 9, "pids": 8},
+        "shell": True,
+    }
+
+
 @pytest.mark.parametrize(("state", "code"), [("OK", 0), ("ERROR", 1), ("KILLED", 1), ("TIMEOUT", 124)])
 def test_the_exit_code_tells_the_state(master: ScriptedMaster, cli: Cli, state: str, code: int) -> None:
     script(master, state, code="MAX_TIME", reason="ran longer")
@@ -121,7 +146,16 @@ def test_json_is_one_document_with_job_tasks_and_log(master: ScriptedMaster, cli
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("-t", "1:1"), ("x",), ("-t", "1:1", "-e", "A", "x"), ("-t", "1:1", "--max-time", "-1", "x")]
+    "args",
+    [
+        (),
+        ("-t", "1:1"),
+        ("x",),
+        ("-t", "1:1", "-e", "A", "x"),
+        ("-t", "1:1", "--max-time", "-2", "x"),
+        ("-t", "1:1", "--limit", "nofile=many", "x"),
+        ("-t", "1:1", "--limit", "nofile", "x"),
+    ],
 )
 def test_wrong_usage_is_2(cli: Cli, args: tuple[str, ...]) -> None:
     assert cli("run", *args).exit_code == 2

@@ -1,7 +1,6 @@
 """`deployer run`."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from deployer.cli import exits
 from deployer.cli.job import with_tasks
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document, say
+from deployer.cli.runoptions import arguments, process_options
 from deployer.client.client import Client, new_id
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Ended, Job, Message, Task
@@ -28,11 +28,7 @@ class Wishes:
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--target", "-t", required=True, metavar="GID:NID", help="The agent.")
-@click.option("--domain", metavar="D", help="What the process belongs to.")
-@click.option("--name", metavar="N", help="What it is called in its domain.")
-@click.option("--max-time", type=click.IntRange(0), metavar="S", help="End it after S seconds; 0: no limit.")
-@click.option("--workingdir", metavar="DIR", help="Where it runs.")
-@click.option("--env", "-e", multiple=True, metavar="K=V", help="A variable of its environment; may be repeated.")
+@process_options
 @click.option("--data-file", metavar="FILE", help="UTF-8 text for its standard input; - reads ours.")
 @click.option("--id", "job_id", metavar="ID", help="The job's id; the same id again does not run twice.")
 @click.option("--pass-exit", is_flag=True, help="Exit with the status of the command.")
@@ -57,16 +53,6 @@ def command(told: Common, argv: tuple[str, ...], **options: Any) -> None:
     except KeyboardInterrupt:
         code = _interrupted(client, job_id)
     click.get_current_context().exit(code)
-
-
-def arguments(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The `args` of `execute`: what was given, nothing else."""
-    given = {key: options[key] for key in ("domain", "name", "max_time", "workingdir") if options[key] is not None}
-    pairs = [pair.partition("=") for pair in options["env"]]
-    if any(not name or not equals for name, equals, _ in pairs):
-        raise click.BadParameter("has the form NAME=VALUE", param_hint="--env")
-    env = {"env": {name: value for name, _, value in pairs}} if pairs else {}
-    return {"cmd": argv[0], "args": list(argv[1:]), **given, **env}
 
 
 def _data(source: str | None) -> str:

@@ -38,8 +38,10 @@ from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequests
 from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.problems import refuse
+from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.site import Root
+from deployer.rest.stats import StatsRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.embedded import EmbeddedRedis
@@ -49,11 +51,13 @@ from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
+from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
 from deployer.stores.server import require_durable
 from deployer.stores.tokens import Tokens
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
+from deployer.telemetry.points import PointIntake
 
 KEY_FILE: Final = "master.key"
 LOCK: Final = "master.lock"
@@ -213,12 +217,22 @@ def _root(ground: Ground) -> Root:
     dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
     commands = Commands(agents, hub)
     intake = Intake(agents, ground.installation.company)
+    points = Points(redis)
+    point_intake = PointIntake(points, wall)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
     longpoll = LongPoll(
         sessions,
-        Handlers(commands.poll, commands.accept, intake.store, commands.finish, commands.record_runs, library.text),
+        Handlers(
+            poll=commands.poll,
+            accept=commands.accept,
+            log=intake.store,
+            finish=commands.finish,
+            record_runs=commands.record_runs,
+            script=library.text,
+            stats=point_intake.store,
+        ),
         refuse,
     )
 
@@ -228,6 +242,8 @@ def _root(ground: Ground) -> Root:
             AgentRoutes(agents),
             JobRoutes(dispatcher, JobRequests(dispatcher, agents, library), Values(Threads(clock))),
             ScriptRoutes(library, wall),
+            StatsRoutes(agents, points),
+            ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         Authenticator(tokens, clock).caller,

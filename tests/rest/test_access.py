@@ -15,8 +15,16 @@ ROUTES = [
     ("GET", "/api/v1/jobs/x/log"),
     ("GET", "/api/v1/agents"),
     ("GET", "/api/v1/agents/1:1"),
+    ("GET", "/api/v1/agents/1:1/stats"),
+    ("GET", "/api/v1/processes"),
 ]
-AGENT_ROUTES = [("GET", "/1/1/cmd"), ("POST", "/1/1/accept"), ("POST", "/1/1/log"), ("POST", "/1/1/result")]
+AGENT_ROUTES = [
+    ("GET", "/1/1/cmd"),
+    ("POST", "/1/1/accept"),
+    ("POST", "/1/1/log"),
+    ("POST", "/1/1/result"),
+    ("POST", "/1/1/stats"),
+]
 WRONG = ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x", "Bearer " + "x" * 9_000, "Bearer dpl_é", "bearer dpl_a_b"]
 
 

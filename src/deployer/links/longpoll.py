@@ -1,4 +1,4 @@
-"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result` (protocol/wire.py 3 to 6)."""
+"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result`, `…/stats` (protocol/wire.py 3 to 7)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,6 +12,7 @@ from deployer.links.sessions import Sessions
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import MAX_RESULT_BYTES, Result
 from deployer.protocol.scripts import ScriptAnswer, is_name
+from deployer.protocol.stats import MAX_STATS_BYTES, StatsAnswer, StatsBatch
 from deployer.protocol.wire import (
     MAX_COMMANDS,
     POLL_S,
@@ -36,6 +37,7 @@ class Handlers(Struct, frozen=True):
     finish: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
     record_runs: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
     script: Callable[[str, str, str, str], Awaitable[str]]
+    stats: Callable[[Session, StatsBatch], Awaitable[int]]
 
 
 class LongPoll:
@@ -50,6 +52,7 @@ class LongPoll:
             b"log": AgentResource(b"POST", self._log, refuse),
             b"result": AgentResource(b"POST", self._result, refuse),
             b"script": AgentResource(b"GET", self._script, refuse),
+            b"stats": AgentResource(b"POST", self._stats, refuse),
         }
 
     def resource(self, path: Sequence[bytes]) -> AgentResource | None:
@@ -79,6 +82,11 @@ class LongPoll:
         _require_short("runs", batch.runs)
         run_receipts = await self._handlers.record_runs(session, batch.runs)
         return encode(ResultAnswer(await self._handlers.finish(session, batch.results), run_receipts))
+
+    async def _stats(self, request: Request) -> bytes:
+        session = await self._session(request)
+        batch = read(StatsBatch, request, max_bytes=MAX_STATS_BYTES)
+        return encode(StatsAnswer(await self._handlers.stats(session, batch)))
 
     async def _script(self, request: Request) -> bytes:
         """The text of a version of a script of the agent's company."""

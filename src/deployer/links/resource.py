@@ -61,13 +61,15 @@ def _ignore_departed(failure: Failure) -> None:
     failure.trap(CancelledError)
 
 
-def read(kind: type[T], request: Request, *, strict: bool = False) -> T:
+def read(kind: type[T], request: Request, *, strict: bool = False, max_bytes: int = MAX_POST_BYTES) -> T:
     """Decode a posted body; errors tell the place."""
     body: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
     try:
         if request.getHeader("content-type") != MEDIA_TYPE:
             raise UnsupportedTypeError(f"the body must be of type {MEDIA_TYPE}")
-        return decode_strict(kind, body, max_bytes=MAX_POST_BYTES) if strict else decode(kind, body)
+        if len(body) > max_bytes:
+            raise MalformedError(f"{len(body)} bytes are more than the {max_bytes} that this route takes")
+        return decode_strict(kind, body, max_bytes=max_bytes) if strict else decode(kind, body)
     except NotJson as error:
         raise MalformedError(f"the body is not JSON: {error}") from None
     except Misfit as error:

@@ -9,8 +9,18 @@ LOG_BYTES_PER_COMPANY: Final = 512 * 1024 * 1024
 SCRIPTS_PER_COMPANY: Final = 1000
 VERSIONS_PER_SCRIPT: Final = 20
 RUNS_PER_TASK: Final = 100
+POINT_ENTRIES_PER_COMPANY: Final = 10_000
+POINT_BYTES_PER_COMPANY: Final = 64 * 1024 * 1024
+POINT_ENTRY_BYTES: Final = 64 * 1024
+POINT_PAST_S: Final = 8 * 86400
+POINT_FUTURE_S: Final = 3600
 KILL_S: Final = 86400
 """How long the record of a kill is kept after its end."""
+
+
+def is_timely(at: float, now: float) -> bool:
+    """Whether numbers of this time are kept; both in epoch seconds. What an agent's wrong clock says is not."""
+    return now - POINT_PAST_S <= at <= now + POINT_FUTURE_S
 
 
 def surplus(count: int, limit: int, batch: int) -> int:

@@ -22,6 +22,9 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
    ever: the agent may forget it), `CONFLICT` (a different final result is known) or `UNKNOWN`. A task's messages are
    acknowledged before its result is posted. `runs` are finished runs of tasks that go on, each kept once by task and
    run; their receipts are `run_receipts`.
+7. Numbers. `POST /{gid}/{nid}/stats` with a `stats.StatsBatch` of at most 1 MiB, as messages are posted: one batch at a
+   time, again unchanged until the `StatsAnswer` acknowledges it. Numbers of an impossible time are acknowledged too,
+   and dropped.
 
 Errors are problem+json as on the rest of the API. On any failure the agent keeps everything and tries again with
 full-jitter backoff; what came in an answer that is not of this media type is never run.

@@ -52,7 +52,7 @@ class AgentRoutes:
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
     async def show(self, caller: Caller, agent: str) -> AgentAnswer:
         """One agent."""
-        return _answer(await self._agents.agent(caller.company, _number(agent)))
+        return _answer(await self._agents.agent(caller.company, known_agent(agent)))
 
 
 def agent_href(agent: AgentId) -> str:
@@ -60,7 +60,8 @@ def agent_href(agent: AgentId) -> str:
     return f"/api/v1/agents/{agent}"
 
 
-def _number(text: str) -> AgentId:
+def known_agent(text: str) -> AgentId:
+    """The number in a path; NotFoundError for what is none, as for an agent that does not exist."""
     try:
         return AgentId.parse(text)
     except ValueError:

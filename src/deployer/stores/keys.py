@@ -12,6 +12,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:agent:<gid>:<nid>            hash   company, public_key, epoch, instance, session, state, last_seen, host, ...
       …:queue …:control              list   task ids, kills apart
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
+      …:current                      string the last numbers of host and processes; expires
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
@@ -28,6 +29,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
     dpl:c:<c>:logs                   zset   log streams by bytes
+    dpl:c:<c>:points                 stream numbers on their way to the metric store: agent, f (list of flushes)
+      …:bytes                        string bytes of all f in it
 """
 
 from typing import Final
@@ -74,6 +77,16 @@ def join_token(kid: str) -> str:
 def agent(agent_id: AgentId) -> str:
     """The record of an agent; its lists have this in front."""
     return f"{AGENT_PREFIX}{agent_id}"
+
+
+def current(agent_id: AgentId) -> str:
+    """The last numbers of an agent's host and processes."""
+    return f"{agent(agent_id)}:current"
+
+
+def points(company_id: str) -> str:
+    """The stream of a company's numbers over time; their size has `:bytes` behind."""
+    return f"{prefix(company_id)}points"
 
 
 def session(digest: str) -> str:

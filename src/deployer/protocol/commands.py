@@ -15,6 +15,7 @@ from deployer.protocol import levels
 from deployer.protocol.getmsgs import FilterArgs, GetMsgsArgs
 from deployer.protocol.ids import GridId, Name, NodeId, TaskId
 from deployer.protocol.signals import SignalName
+from deployer.protocol.stats import MAX_STEP_S
 
 MAX_DATA_BYTES: Final = 512 * 1024
 MAX_ARGUMENTS: Final = 1000
@@ -51,7 +52,7 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     `max_time`: -1 long-running (remembered and started again), 0 no limit. `max_restart`: how often a run that fails
     within 5 minutes is repeated; None: 0, or 5 with `max_time` -1. `recurring_period`: 0 once, else run at each
     period. `watchdog`: silent for so long is a failure. `umask` is octal. `queue`: one after another of the same name.
-    `loglevels` are processed at all; of them `loglevels_db` are kept on the host, `loglevels_ac` sent to the master.
+    `stats_interval`: how often it is sampled, 0: as the agent's settings say. `loglevels` are processed at all; of them `loglevels_db` are kept on the host, `loglevels_ac` sent to the master.
     """
 
     domain: Name = ""
@@ -71,6 +72,7 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     grace: Annotated[float, Meta(ge=0, le=3600)] = DEFAULT_GRACE_S
     max_memory: Bytes = 0
     watchdog: Seconds = 0
+    stats_interval: Annotated[int, Meta(ge=0, le=MAX_STEP_S)] = 0
     loglevels: levels.Expression = "*"
     loglevels_db: levels.Expression | None = None
     loglevels_ac: levels.Expression | None = None

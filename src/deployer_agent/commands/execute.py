@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -43,15 +43,30 @@ class Own(Struct, frozen=True):
     hear: Emit
 
 
+class Meter(Protocol):
+    """Who samples what runs."""
+
+    def begin(self, task: str, source: Source, step: int) -> Emit:
+        """Sample a task every `step` seconds (0: as usual); what it returns takes what the task prints."""
+
+    def end(self, task: str) -> None:
+        """Sample it no longer."""
+
+
 class Runner:
     """Runs programs for tasks: makes the plans, lets the supervisor run them, sends what they say."""
 
     def __init__(
-        self, supervise: Supervise, speak: Callable[[Source, Wanted, Output], None], places: Mapping[str, str]
+        self,
+        supervise: Supervise,
+        speak: Callable[[Source, Wanted, Output], None],
+        places: Mapping[str, str],
+        meter: Meter,
     ) -> None:
         self._supervise = supervise
         self._speak = speak
         self._places = places
+        self._meter = meter
 
     async def run(self, task: Task, program: Program, own: Own | None = None) -> Result | None:
         """Run it to its end; RefusedError when it cannot be started. `own`: it is a process of the agent itself."""
@@ -59,9 +74,16 @@ class Runner:
         source = own.source if own is not None else Source(task.id, args.domain, args.name)
         say = partial(self._speak, source, Wanted())
         listen: Emit = partial(self._speak, source, wanted(args, own.levels if own is not None else "*"))
+        measure = self._meter.begin(task.id, source, args.stats_interval)
+        if levels.STATSD in levels.parse(args.loglevels):
+            listen = _both(measure, listen)
         if own is not None:
             listen = _both(own.hear, listen)
-        return await self._supervise(task, Work(lambda run: self._plan(task.entry, args, program, run), listen, say))
+        try:
+            work = Work(lambda run: self._plan(task.entry, args, program, run), listen, say)
+            return await self._supervise(task, work)
+        finally:
+            self._meter.end(task.id)
 
     def _plan(self, entry: Entry, args: RunArgs, program: Program, run: int) -> Plan:
         directory = program.directory

@@ -104,7 +104,7 @@ class StatsOutbox:
         while len(self._batches) > 1 and self.size > self._most_bytes:
             self._drop(self._batches[1])
         unwritten = [batch for batch in self._batches if not batch.stored and not batch.storing]
-        for batch in unwritten[1 : len(unwritten) - IN_MEMORY]:
+        for batch in unwritten[1 : max(1, len(unwritten) - IN_MEMORY)]:
             self._drop(batch)
 
     def _drop(self, batch: Batch) -> None:

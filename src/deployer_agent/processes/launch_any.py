@@ -102,6 +102,10 @@ class PlainLauncher:
         transport = self._running.get(footprint.marker)
         return [] if transport is None or transport.pid is None else [footprint.pid]
 
+    def seen(self, footprint: Footprint) -> list[int]:
+        """Return the process itself."""
+        return self.members(footprint)
+
     def memory(self, footprint: Footprint) -> int:  # noqa: ARG002 (not known here)
         """Return 0: not known here."""
         return 0

@@ -73,6 +73,11 @@ class Manager:
         run = self._runs.get(task)
         return [] if run is None else self._ender.members(run.footprint)
 
+    def seen(self, task: str) -> list[int]:
+        """Return the processes of a task as far as they are known without looking; none when none runs."""
+        run = self._runs.get(task)
+        return [] if run is None else self._ender.seen(run.footprint)
+
     def signal(self, task: str, number: int) -> bool:
         """Send a signal to a task's process and leave it at that; False when none runs."""
         run = self._runs.get(task)

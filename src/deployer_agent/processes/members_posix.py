@@ -42,6 +42,10 @@ class Members:
         """Who is left, zombies excepted."""
         return [stat.pid for stat in self._members(footprint)]
 
+    def seen(self, footprint: Footprint) -> list[int]:
+        """Who belonged to it at the last look, the first process and who is in its cgroup now."""
+        return sorted({footprint.pid, *self._sightings.seen(footprint), *self._in_group(footprint)})
+
     def signal(self, footprint: Footprint, number: int) -> int:
         """Signal all that are left and return how many they are. KILL goes on until nobody new appears."""
         if number == signal.SIGKILL:

@@ -106,6 +106,9 @@ class Ender(Protocol):
     def members(self, footprint: Footprint) -> list[int]:
         """Who is left."""
 
+    def seen(self, footprint: Footprint) -> list[int]:
+        """Who belonged to it when somebody looked last: cheap, and may name processes that have ended."""
+
     def memory(self, footprint: Footprint) -> int:
         """Resident bytes of all that are left."""
 

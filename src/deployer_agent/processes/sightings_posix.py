@@ -104,6 +104,10 @@ class Sightings:
         """Who belongs to a job and is no zombie. `inside`: the numbers of those who are known to."""
         return [stat for stat in self._family(footprint, self._now(), inside) if stat.alive]
 
+    def seen(self, footprint: Footprint) -> list[int]:
+        """The numbers of those who belonged to a running job at the last look."""
+        return [pid for pid, _ in self._seen.get(footprint.marker, ())]
+
     @property
     def children(self) -> Container[int]:
         """The numbers of those that Twisted started for us."""

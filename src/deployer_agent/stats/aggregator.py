@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from deployer.protocol.stats import MAX_KEY_CHARS, Flush, How, Point, is_key
 from deployer.protocol.statsd import Bad, Kind, Sample, parse_lines, tag_text
-from deployer_agent.stats.series import Counter, Distinct, Gauge, Last, Pool, Series, Timer, Value
+from deployer_agent.stats.series import Counter, Distinct, Gauge, Last, Pool, Reading, Series, Timer, Value
 
 KEEP_FLUSHES: Final = 10
 """So long an idle gauge keeps its value, and any key its type."""
@@ -88,13 +88,20 @@ class Aggregator:
             series.take(sample)
 
     def gauge(self, domain: str, name: str, key: str, value: float, how: How = "last") -> None:
-        """Set what sampling has read; what several jobs of one name consume is added up by the caller."""
+        """Set what sampling has read, for this slot; what several jobs of one name consume is added up by the caller.
+
+        There is always room for it, and it takes the place of what a process prints under the same key.
+        """
         if not (math.isfinite(value) and is_key(key)):
             self.bad_lines += 1
             return
-        series = self._series(domain, name, (key, ""), Gauge)
-        if isinstance(series, Gauge):
-            series.value, series.how = value, how
+        group = self._groups.setdefault((domain, name), {})
+        series = group.get((key, ""))
+        if type(series) is not Reading:
+            self.size += series is None
+            self.conflicts += series is not None
+            series = group[key, ""] = Reading(self._pool)
+        series.value, series.how, series.idle = value, how, 0
 
     def flush(self, at: int, step: int) -> Iterator[Flush]:
         """End the slot that began at `at`, a multiple of `step`; its points, at most 1,000 to a flush.

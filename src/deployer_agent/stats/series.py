@@ -110,6 +110,10 @@ class Last(Gauge):
         return () if self.idle else super().close(step)
 
 
+class Reading(Last):
+    """`K`: what sampling has read; nothing that a process prints takes its place."""
+
+
 class Distinct(Series):
     """`K.count`: how many different texts there were. Of each only its hash is kept."""
 

@@ -1,0 +1,155 @@
+"""Statistics: what tasks consume and print at level 10, and what the host consumes, once an interval (DESIGN 4).
+
+All processes with the same interval are sampled together, and what they print is aggregated over it. Slots are aligned
+to the wall clock; the sample that ends one is taken within a second of its end.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from deployer.kit.clock import Clock, WallClock
+from deployer.protocol.levels import STATSD
+from deployer.protocol.stats import Flush, slot
+from deployer_agent.outbox.batch import Source
+from deployer_agent.processes.output import Output
+from deployer_agent.processes.plan import Emit
+from deployer_agent.stats.aggregator import Aggregator
+from deployer_agent.stats.host_sampler import HostSampler
+from deployer_agent.stats.points import host_points, process_points
+from deployer_agent.stats.sampler import Sampler
+
+STEP_S: Final = 30
+TICK_S: Final = 1.0
+MOST_STEPS: Final = 16
+"""So many different intervals; processes that ask for one more have the usual one."""
+
+UNKNOWN: Final = "unknown"
+"""The domain, or name, of what has none; empty ones are the host's."""
+
+AGENT: Final = ("deployer", "agent")
+HOST: Final = ("", "")
+
+Name = tuple[str, str]
+
+
+class Subject(Struct, frozen=True):
+    """A task whose processes are sampled."""
+
+    name: Name
+    step: int
+
+
+class Interval:
+    """What is sampled and aggregated over the same number of seconds."""
+
+    def __init__(self, step: int, clock: Clock, now: float) -> None:
+        self.step = step
+        self.sampler = Sampler(clock)
+        self.aggregator = Aggregator()
+        self.slot = slot(now, step)
+
+
+class Sources(Struct, frozen=True):
+    """`pids`: the processes of a task as far as they are known without looking. `own`: those of the agent itself."""
+
+    pids: Callable[[str], Sequence[int]]
+    own: Callable[[], Sequence[int]]
+    send: Callable[[Flush], None]
+
+
+class Metering:
+    """`tick` is to be called once a second. `step`: the usual interval, of the host too."""
+
+    log = Logger()
+
+    def __init__(self, sources: Sources, host: HostSampler, clock: Clock, wall: WallClock, step: int = STEP_S) -> None:
+        self._sources = sources
+        self._host = host
+        self._clock = clock
+        self._wall = wall
+        self._usual = Interval(step, clock, wall())
+        self._intervals = {step: self._usual}
+        self._subjects: dict[str, Subject] = {}
+
+    def begin(self, task: str, source: Source, step: int) -> Emit:
+        """Sample a task from now on, every `step` seconds (0: as usual); what it returns takes what the task prints."""
+        name = (source.domain or UNKNOWN, source.name or UNKNOWN)
+        interval = self._interval(step or self._usual.step)
+        self._subjects[task] = Subject(name, interval.step)
+
+        def hear(output: Output) -> None:
+            for level, text, _ in output:
+                if level == STATSD:
+                    interval.aggregator.feed(*name, text)
+
+        return hear
+
+    def end(self, task: str) -> None:
+        """Sample it no longer; what it printed counts in the interval that runs."""
+        self._subjects.pop(task, None)
+
+    async def tick(self) -> None:
+        """End the intervals whose time has come."""
+        now = self._wall()
+        for interval in list(self._intervals.values()):
+            current = slot(now, interval.step)
+            if current != interval.slot:  # earlier, too, when the clock was put back
+                ended, interval.slot = interval.slot, current
+                await self._end(interval, ended)
+
+    def flush(self) -> None:
+        """Send what there is of the intervals that run, since the agent ends; nothing is sampled any more."""
+        for interval in self._intervals.values():
+            self._send(interval, interval.slot)
+
+    def _interval(self, step: int) -> Interval:
+        known = self._intervals.get(step)
+        if known is not None:
+            return known
+        if len(self._intervals) >= MOST_STEPS:
+            self.log.warn("there are {most} different stats_intervals: {step} s counts as usual", most=MOST_STEPS, step=step)
+            return self._usual
+        made = self._intervals[step] = Interval(step, self._clock, self._wall())
+        return made
+
+    async def _end(self, interval: Interval, at: int) -> None:
+        tasks = {task: subject.name for task, subject in self._subjects.items() if subject.step == interval.step}
+        roots = {task: pids for task in tasks if (pids := self._sources.pids(task))}
+        if interval is self._usual:
+            tasks, roots = {**tasks, "": AGENT}, {**roots, "": self._sources.own()}
+            self._read(interval, HOST, host_points(await self._host.sample()))
+        try:
+            sums = await _summed(interval.sampler, tasks, roots)
+        except OSError as error:
+            self.log.warn("processes could not be sampled: {error}", error=str(error))
+            sums = {}
+        for name, points in sums.items():
+            self._read(interval, name, points.items())
+        self._send(interval, at)
+        self._forget(interval, tasks)
+
+    def _read(self, interval: Interval, name: Name, points: Iterable[tuple[str, float]]) -> None:
+        for key, value in points:
+            interval.aggregator.gauge(*name, key, value, "average")
+
+    def _send(self, interval: Interval, at: int) -> None:
+        for flush in interval.aggregator.flush(at, interval.step):
+            self._sources.send(flush)
+
+    def _forget(self, interval: Interval, tasks: Mapping[str, Name]) -> None:
+        if not tasks and not interval.aggregator.size and interval is not self._usual:
+            del self._intervals[interval.step]
+
+
+async def _summed(sampler: Sampler, tasks: Mapping[str, Name], roots: Mapping[str, Sequence[int]]) -> dict[Name, Any]:
+    """What all tasks of one domain and name consume together."""
+    sums: defaultdict[Name, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for task, consumed in (await sampler.sample(roots)).items():
+        for key, value in process_points(consumed):
+            sums[tasks[task]][key] += value
+    return dict(sums)

@@ -98,10 +98,8 @@ class Descriptors:
 async def _links(folder: str, names: list[str], held: set[int], pace: Pace) -> None:
     """Collect the inodes of the sockets among these descriptors."""
     for begin in range(0, len(names), _BATCH):
-        for name in names[begin : begin + _BATCH]:
-            link = _link(f"{folder}/{name}")
-            if link.startswith(_SOCKET):
-                held.add(int(link[len(_SOCKET) : -1]))
+        found = [_link(f"{folder}/{name}") for name in names[begin : begin + _BATCH]]
+        held.update(int(link[len(_SOCKET) : -1]) for link in found if link[: len(_SOCKET)] == _SOCKET)
         if pace.spent:
             await pace.rest()
 

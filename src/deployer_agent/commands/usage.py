@@ -17,8 +17,8 @@ from deployer.protocol.levels import RESULT_JSON
 from deployer.protocol.results import Result
 from deployer_agent.commands.outcome import refused
 from deployer_agent.commands.registry import Handler, Task, of
-from deployer_agent.stats.reader import Reader
-from deployer_agent.stats.usage import Readings, Usage, cpu_percent, total
+from deployer_agent.stats.sampler import Sampler
+from deployer_agent.stats.usage import Consumption
 
 BETWEEN_S: Final = 0.25
 """The share of the cpu is what is used between two looks so far apart."""
@@ -46,18 +46,13 @@ class ProcessStats(Struct, frozen=True):
     swap: int
     threads: int
     fds: int
+    connections: int
     read_bytes: int
     write_bytes: int
+    net_sent: int
+    net_received: int
     processes: int
     debug: str
-
-
-class Measured(Struct):
-    """The processes of one task, and what was read of them first."""
-
-    task: Task | None
-    pids: Sequence[int]
-    before: Readings
 
 
 class UsageCommands:
@@ -74,7 +69,6 @@ class UsageCommands:
         self._pids = pids
         self._clock = clock
         self._wall = wall
-        self._reader = Reader()
 
     def handlers(self) -> dict[str, Handler]:
         """By name."""
@@ -109,38 +103,40 @@ class UsageCommands:
         self, task: Task, chosen: Sequence[Task | None], form: Callable[[list[ProcessStats]], Any]
     ) -> Result:
         begun = epoch_ms(self._wall)
-        measured = [self._look(other) for other in chosen]
-        begun_s = self._clock.seconds()
+        begun_s, sampler = self._clock.seconds(), Sampler(self._clock)
+        await sampler.sample(self._roots(chosen))
         await sleep(self._clock, BETWEEN_S)
-        passed_s = self._clock.seconds() - begun_s
-        answer = form([self._stats(one, passed_s) for one in measured])
+        roots = self._roots(chosen)
+        consumed = await sampler.sample(roots)
+        answer = form([_record(other, roots[_key(other)], consumed[_key(other)]) for other in chosen])
         data, ms = _encode(answer).decode(), int((self._clock.seconds() - begun_s) * 1000)
         run = task.entry.command.run
         return Result(id=task.id, run=run, state="OK", data=data, level=RESULT_JSON, starttime=begun, time=ms)
 
-    def _look(self, task: Task | None) -> Measured:
-        pids = [os.getpid()] if task is None else self._pids(task.id)
-        return Measured(task, pids, self._reader.read(pids))
-
-    def _stats(self, measured: Measured, passed_s: float) -> ProcessStats:
-        after = self._reader.read(measured.pids)
-        return _record(
-            measured.task, measured.pids, total(after.values()), cpu_percent(measured.before, after, passed_s)
-        )
+    def _roots(self, chosen: Sequence[Task | None]) -> dict[str, Sequence[int]]:
+        return {_key(task): [os.getpid()] if task is None else self._pids(task.id) for task in chosen}
 
 
-def _record(task: Task | None, pids: Sequence[int], usage: Usage, cpu: float) -> ProcessStats:
+def _key(task: Task | None) -> str:
+    """What the agent itself, which is no task, is sampled by."""
+    return "" if task is None else task.id
+
+
+def _record(task: Task | None, pids: Sequence[int], consumed: Consumption) -> ProcessStats:
     return ProcessStats(
         cmd=None if task is None else _asked(task),
-        cpu=cpu,
-        rss=usage.rss,
-        vms=usage.vms,
-        swap=usage.swap,
-        threads=usage.threads,
-        fds=usage.fds,
-        read_bytes=usage.read_bytes,
-        write_bytes=usage.write_bytes,
-        processes=len(pids),
+        cpu=round(consumed.cpu, 2),
+        rss=consumed.rss,
+        vms=consumed.vms,
+        swap=consumed.swap,
+        threads=consumed.threads,
+        fds=consumed.fds,
+        connections=consumed.connections,
+        read_bytes=consumed.read_bytes,
+        write_bytes=consumed.write_bytes,
+        net_sent=consumed.net_sent,
+        net_received=consumed.net_received,
+        processes=consumed.processes,
         debug=" ".join(map(str, pids)),
     )
 

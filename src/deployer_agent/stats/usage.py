@@ -1,51 +1,33 @@
-"""What processes consume, as numbers that can be added. Pure."""
-
-from collections.abc import Iterable, Mapping
+"""What the processes of one task consume together, as it is told to others. Pure."""
 
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True):
-    """Of one process, or of several together. `cpu_s`: seconds of processor time since it began; sizes in bytes."""
+class Consumption(Struct, frozen=True, kw_only=True):
+    """Of all processes that belong to one key; sizes in bytes. What a system does not tell is 0.
 
+    `cpu_s`, `read_bytes`, `write_bytes`, `net_sent` and `net_received` are sums that never go backwards while the key
+    is asked for: they hold what ended processes and closed connections were last seen with. `cpu` (per cent of one
+    core) and `…_per_s` are over the last `passed_s` seconds: since the sample before or, for a key that is new, since
+    the oldest of its processes began. The others are as they stand; `connections` are TCP and UDP sockets, those that
+    listen too.
+    """
+
+    passed_s: float = 0.0
+    cpu: float = 0.0
     cpu_s: float = 0.0
     rss: int = 0
     vms: int = 0
     swap: int = 0
     threads: int = 0
     fds: int = 0
+    connections: int = 0
+    processes: int = 0
     read_bytes: int = 0
     write_bytes: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.cpu_s + other.cpu_s,
-            self.rss + other.rss,
-            self.vms + other.vms,
-            self.swap + other.swap,
-            self.threads + other.threads,
-            self.fds + other.fds,
-            self.read_bytes + other.read_bytes,
-            self.write_bytes + other.write_bytes,
-        )
-
-
-Readings = Mapping[tuple[int, int], Usage]
-"""What was read at one time, by pid and start."""
-
-
-def total(usages: Iterable[Usage]) -> Usage:
-    """All together."""
-    summed = Usage()
-    for usage in usages:
-        summed += usage
-    return summed
-
-
-def cpu_percent(before: Readings, after: Readings, passed_s: float) -> float:
-    """The share of one cpu in percent between two readings.
-
-    What is new counts with all that it has used; what has ended in between is not seen any more.
-    """
-    used = sum(usage.cpu_s - before.get(key, Usage()).cpu_s for key, usage in after.items())
-    return round(max(0.0, used) / passed_s * 100, 2) if passed_s > 0 else 0.0
+    net_sent: int = 0
+    net_received: int = 0
+    read_bytes_per_s: float = 0.0
+    write_bytes_per_s: float = 0.0
+    net_sent_per_s: float = 0.0
+    net_received_per_s: float = 0.0

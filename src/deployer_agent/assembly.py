@@ -32,6 +32,7 @@ from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
 from deployer_agent.commands.kill import Kill, Killall, restart
 from deployer_agent.commands.messages import MessageCommands
+from deployer_agent.commands.metering import TICK_S, Metering, Sources
 from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.ping import ping
 from deployer_agent.commands.recovery import Parts, Recovery
@@ -65,12 +66,15 @@ from deployer_agent.outbox.messages import MessageOutbox, Tell
 from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.outbox.results import ResultOutbox
 from deployer_agent.outbox.spool import Spool
+from deployer_agent.outbox.stats import StatsOutbox
 from deployer_agent.platform import load_policy, platform
 from deployer_agent.policy import Policy
 from deployer_agent.processes.manager import Manager, Notes
+from deployer_agent.stats.host_sampler import HostSampler
 
 JOURNAL_FILE: Final = "journal.db"
 OUTBOX_FILE: Final = "outbox.db"
+STATISTICS_FILE: Final = "statistics.db"
 MESSAGES_DIR: Final = "messages"
 SCRIPTS_DIR: Final = "scripts"
 CONNECT_S: Final = 10.0
@@ -232,6 +236,15 @@ class Working:
         )
         keepers = Keepers(self.store.add, self.store.kept, self.messages.add, self.messages.settle)
         numbers = Numbers(journal.messages, journal.reserve_messages)
+        self.statistics_spool = Spool.open(data_dir / STATISTICS_FILE, wall, reactor.callFromThread)
+        self.statistics = StatsOutbox(self.statistics_spool, settings.stats_bytes, lambda: space.roomy)
+        self.metering = Metering(
+            Sources(self.manager.seen, lambda: [os.getpid()], self.statistics.add),
+            HostSampler(reactor),
+            reactor,
+            wall,
+            settings.stats_interval,
+        )
         self.speech = Speech(keepers, numbers, reactor, wall, settings.max_lines)
         self.results = ResultOutbox(journal.sent, journal.runs_sent)
         self.acceptance = Acceptance()
@@ -258,9 +271,9 @@ class Working:
             reactor,
             wall,
         )
-        runner = Runner(supervisor, self.speech.add, places(settings.data_dir))
+        runner = Runner(supervisor, self.speech.add, places(settings.data_dir), self.metering)
         own_supervisor = Supervisor(unrecorded(self.manager.run), reactor, wall)
-        own_runner = Runner(own_supervisor, self.speech.add, places(settings.data_dir))
+        own_runner = Runner(own_supervisor, self.speech.add, places(settings.data_dir), self.metering)
         table = self._table(journal, runner, policy, runs)
         self.tasks.know(table)
         self.startup = Startup(settings.startup, identity.agent, own_runner, reactor)
@@ -269,11 +282,13 @@ class Working:
         self.orphans = orphans
         self.recovery = Recovery(parts, table, reactor)
         self.complaints = Complaints(reactor)
-        self.link = Link(requests, Outboxes(self.acceptance, self.messages, self.results), reactor, self.complaints)
+        outboxes = Outboxes(self.acceptance, self.messages, self.results, self.statistics)
+        self.link = Link(requests, outboxes, reactor, self.complaints)
         self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
         self._periodic = (
             Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor),
             Periodic("looking after processes", PROCESSES_S, self._look, reactor),
+            Periodic("statistics", TICK_S, self.metering.tick, reactor),
             Periodic("looking for room on the disk", SPACE_S, self._look_for_room, reactor),
         )
 
@@ -298,11 +313,13 @@ class Working:
         await self.roster.close()
         await DeferredList([Deferred.fromCoroutine(self.startup.stop()), Deferred.fromCoroutine(self.manager.stop())])
         await self._settle()
+        self.metering.flush()
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
         self.messages.keep()
         self.spool.close()
+        self.statistics_spool.close()
         self.platform.close()
         self.store.stop()
 

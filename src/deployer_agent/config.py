@@ -38,6 +38,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_lines: Annotated[int, Meta(ge=0)] = 0
     outbox_bytes: Annotated[int, Meta(ge=MIB)] = 1024 * MIB
     ballast_bytes: Annotated[int, Meta(ge=64 * 1024)] = 8 * MIB
+    stats_interval: Annotated[int, Meta(ge=1, le=3600)] = 30
+    stats_bytes: Annotated[int, Meta(ge=MIB)] = 64 * MIB
     hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
     policy_file: str | None = None
     scripts_dir: str = "/etc/deployer/scripts"

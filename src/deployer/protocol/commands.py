@@ -52,7 +52,8 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     `max_time`: -1 long-running (remembered and started again), 0 no limit. `max_restart`: how often a run that fails
     within 5 minutes is repeated; None: 0, or 5 with `max_time` -1. `recurring_period`: 0 once, else run at each
     period. `watchdog`: silent for so long is a failure. `umask` is octal. `queue`: one after another of the same name.
-    `stats_interval`: how often it is sampled, 0: as the agent's settings say. `loglevels` are processed at all; of them `loglevels_db` are kept on the host, `loglevels_ac` sent to the master.
+    `stats_interval`: how often it is sampled, 0: as the agent's settings say. `loglevels` are processed at all; of
+    them `loglevels_db` are kept on the host, `loglevels_ac` sent to the master.
     """
 
     domain: Name = ""

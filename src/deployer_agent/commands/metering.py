@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock, WallClock
@@ -79,7 +78,7 @@ class Metering:
     def begin(self, task: str, source: Source, step: int) -> Emit:
         """Sample a task from now on, every `step` seconds (0: as usual); what it returns takes what the task prints."""
         name = (source.domain or UNKNOWN, source.name or UNKNOWN)
-        interval = self._interval(step or self._usual.step)
+        interval = self._interval(self._step_of(name) or step or self._usual.step)
         self._subjects[task] = Subject(name, interval.step)
 
         def hear(output: Output) -> None:
@@ -107,12 +106,18 @@ class Metering:
         for interval in self._intervals.values():
             self._send(interval, interval.slot)
 
+    def _step_of(self, name: Name) -> int:
+        """What is summed is sampled together: the first task of a name says how often. 0: there is none."""
+        return next((subject.step for subject in self._subjects.values() if subject.name == name), 0)
+
     def _interval(self, step: int) -> Interval:
         known = self._intervals.get(step)
         if known is not None:
             return known
         if len(self._intervals) >= MOST_STEPS:
-            self.log.warn("there are {most} different stats_intervals: {step} s counts as usual", most=MOST_STEPS, step=step)
+            self.log.warn(
+                "there are {most} different stats_intervals: {step} s counts as usual", most=MOST_STEPS, step=step
+            )
             return self._usual
         made = self._intervals[step] = Interval(step, self._clock, self._wall())
         return made
@@ -122,7 +127,7 @@ class Metering:
         roots = {task: pids for task in tasks if (pids := self._sources.pids(task))}
         if interval is self._usual:
             tasks, roots = {**tasks, "": AGENT}, {**roots, "": self._sources.own()}
-            self._read(interval, HOST, host_points(await self._host.sample()))
+            self._read(interval, HOST, host_points(self._host.sample()))
         try:
             sums = await _summed(interval.sampler, tasks, roots)
         except OSError as error:

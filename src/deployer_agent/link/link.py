@@ -1,4 +1,4 @@
-"""All posts of the agent: acceptance, messages, results, each on a lane of its own (wire.py 4 to 6)."""
+"""All posts of the agent: acceptance, messages, results, statistics, each on a lane of its own (wire.py 4 to 7)."""
 
 from typing import Any, Final
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.logger import Logger
 
 from deployer.config import MasterSettings
+from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.commands import Commands
 from deployer.dispatch.jobs import Dispatcher
 from deployer.dispatch.upkeep import Upkeep
@@ -28,6 +30,7 @@ from deployer.links.enrolment import Enrolment
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.sessions import Challenges, Sessions
 from deployer.model import limits
+from deployer.model.access import Caller, Role
 from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
@@ -35,7 +38,7 @@ from deployer.rest.authentication import Authenticator
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.joblog import JobLogRoutes
-from deployer.rest.jobrequests import JobRequests
+from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
@@ -44,9 +47,10 @@ from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
+from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
-from deployer.stores.installation import Installation
+from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
 from deployer.stores.logs import Logs
@@ -66,13 +70,14 @@ ATTACH_S: Final = 15.0
 
 
 class Storage:
-    """The master's Redis, its own or a configured one, and the two connections to it."""
+    """The master's Redis, its own or a configured one, and the connections to it; `ear` is for what blocks."""
 
     def __init__(self, settings: MasterSettings, reactor: Any, hub: Hub) -> None:
         self._settings = settings
         self._embedded: EmbeddedRedis | None = None
         endpoint, login = self._locate(reactor)
         self.redis = Redis(clientFromString(reactor, endpoint), reactor, login)
+        self.ear = Redis(clientFromString(reactor, endpoint), reactor, login)
         self.subscriber = Subscriber(
             clientFromString(reactor, endpoint),
             reactor,
@@ -88,6 +93,7 @@ class Storage:
             await self._embedded.start()
         await self.redis.start(self._settings.redis_wait_s)
         await require_durable(self.redis, accept_data_loss=self._settings.accept_data_loss)
+        await self.ear.start(self._settings.redis_wait_s)
         self.subscriber.start()
 
     async def attach_or_start(self, data_dir: Path) -> None:
@@ -101,6 +107,7 @@ class Storage:
     async def stop(self) -> None:
         """Disconnect, then end our own server."""
         await self.subscriber.stop()
+        await self.ear.stop()
         await self.redis.stop()
         if self._embedded is not None:
             await self._embedded.stop()
@@ -112,6 +119,53 @@ class Storage:
         directory = Path(self._settings.data_dir).resolve() / "redis"
         self._embedded = EmbeddedRedis(directory, self._settings.redis_max_memory, reactor, reactor)
         return f"unix:{str(self._embedded.socket).replace(':', chr(92) + ':')}", NO_LOGIN
+
+
+class Ground(Struct, frozen=True):
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+
+    redis: Redis
+    key: MasterKey
+    installation: Installation
+    hub: Hub
+    clock: Any
+    wall: WallClock
+    memory: Callable[[], float]
+    log_share: int = limits.LOG_SHARE_BYTES
+
+
+class Core(Struct, frozen=True):
+    """What makes jobs of requests, whichever way these come."""
+
+    agents: Agents
+    library: Library
+    dispatcher: Dispatcher
+    requests: JobRequests
+
+
+def build_core(ground: Ground) -> Core:
+    """Made once for the HTTP side and the queue in Redis."""
+    agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
+    dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
+    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library))
+
+
+def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:
+    """Makes jobs of what is pushed into Redis: whoever may write there may run commands (DESIGN 6)."""
+
+    async def submit(company: str, command: QueuedCommand) -> None:
+        caller = Caller("cmds_queue", company, Role.OWNER, "")
+        request = JobRequest(
+            id=command.id,
+            cmd=command.cmd,
+            args=command.args,
+            data=command.data,
+            target=f"{command.gid}:{command.nid}",
+        )
+        new = await core.requests.check(caller, request)
+        await core.dispatcher.submit(caller, msgspec.structs.replace(new, reply=queue.reply(company) + command.id))
+
+    return CommandMover(queue, installations.companies, submit, clock)
 
 
 class Master(Service):
@@ -127,6 +181,7 @@ class Master(Service):
         self._hub = Hub(reactor)
         self._storage: Storage | None = None
         self._upkeep: Upkeep | None = None
+        self._mover: CommandMover | None = None
         self._ports: list[Any] = []
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
@@ -169,15 +224,31 @@ class Master(Service):
             wall=self._wall,
             memory=self._upkeep.memory,
         )
-        site = build_site(ground)
+        core = build_core(ground)
+        self._start_mover(ground, core)
+        site = build_site(ground, core)
         for description in self._settings.http:
             port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
             self._ports.append(port)
             self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
 
+    def _start_mover(self, ground: Ground, core: Core) -> None:
+        """On with our own Redis, to which nobody else gets, else only where it is asked for."""
+        wanted = self._settings.redis_commands
+        if wanted is None:
+            wanted = self._settings.redis is None
+        elif wanted and self._settings.redis is not None:
+            self.log.warn("\x1b[31mwho may write to the configured Redis may run commands: redis_commands is on\x1b[0m")
+        if wanted and self._storage is not None:
+            queue = CommandQueue(ground.redis, self._storage.ear, ground.installation.company)
+            self._mover = build_mover(core, queue, Installations(ground.redis), ground.clock)
+            self._mover.startService()
+
     async def _stop(self) -> None:
         for port in self._ports:
             await port.stopListening()
+        if self._mover is not None:
+            await self._mover.stopService()
         if self._upkeep is not None:
             await MultiService.stopService(self._upkeep)
         if self._storage is not None:
@@ -186,22 +257,9 @@ class Master(Service):
             os.close(self._lock)
 
 
-class Ground(Struct, frozen=True):
-    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
-
-    redis: Redis
-    key: MasterKey
-    installation: Installation
-    hub: Hub
-    clock: Any
-    wall: WallClock
-    memory: Callable[[], float]
-    log_share: int = limits.LOG_SHARE_BYTES
-
-
-def build_site(ground: Ground) -> HardenedSite:
+def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
-    return HardenedSite(_root(ground), HttpLimits(max_body=_max_body), ground.clock)
+    return HardenedSite(_root(ground, core), HttpLimits(max_body=_max_body), ground.clock)
 
 
 def _max_body(path: bytes) -> int:
@@ -209,12 +267,11 @@ def _max_body(path: bytes) -> int:
     return MAX_POST_BYTES if path[1:2].isdigit() else MAX_BODY_BYTES
 
 
-def _root(ground: Ground) -> Root:
+def _root(ground: Ground, core: Core) -> Root:
     redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
-    agents, jobs, logs, tokens = Agents(redis, ground.log_share), Jobs(redis), Logs(redis), Tokens(redis)
+    agents, library, dispatcher = core.agents, core.library, core.dispatcher
+    jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
 
-    library = Library(redis)
-    dispatcher = Dispatcher(jobs, hub, ground.key.private, wall, ground.memory)
     commands = Commands(agents, hub)
     intake = Intake(agents, ground.installation.company)
     points = Points(redis)
@@ -240,7 +297,7 @@ def _root(ground: Ground) -> Root:
         [
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
-            JobRoutes(dispatcher, JobRequests(dispatcher, agents, library), Values(Threads(clock))),
+            JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),

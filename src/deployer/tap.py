@@ -1,5 +1,6 @@
 """`twistd deployer-master`: options, and the one place of the master that names the reactor."""
 
+import os
 import sys
 import time
 from typing import Any, ClassVar
@@ -9,7 +10,9 @@ from twisted.python import usage
 
 from deployer.config import read
 from deployer.errors import StartError
+from deployer.kit.failpoints import WrongFailpointsError, arm
 from deployer.kit.running import fail, prepare, run_twistd
+from deployer.protocol.failpoints import MASTER
 
 PROGRAM = "deployer-master"
 
@@ -62,7 +65,8 @@ class Options(usage.Options):
         given["accept_data_loss"] = True if given["accept_data_loss"] else None
         try:
             self.settings = read(self["config"], given)
-        except StartError as error:
+            arm(os.environ, MASTER)
+        except (StartError, WrongFailpointsError) as error:
             raise usage.UsageError(str(error)) from None
         if self["check"]:
             sys.stdout.write(self.settings.describe() + "\n")

@@ -1,5 +1,6 @@
 """`twistd deployer-agent`: options, and the one place of the agent that names the reactor."""
 
+import os
 import sys
 import time
 from typing import Any, ClassVar
@@ -7,7 +8,9 @@ from typing import Any, ClassVar
 from twisted.application.service import Service
 from twisted.python import usage
 
+from deployer.kit.failpoints import WrongFailpointsError, arm
 from deployer.kit.running import fail, prepare, run_twistd
+from deployer.protocol.failpoints import AGENT
 from deployer_agent.config import read
 from deployer_agent.errors import StartError
 
@@ -41,7 +44,8 @@ class Options(usage.Options):
         given |= {name.replace("-", "_"): True if self[name] else None for name in ("allow-root", "allow-plaintext")}
         try:
             self.settings = read(self["config"], given)
-        except StartError as error:
+            arm(os.environ, AGENT)
+        except (StartError, WrongFailpointsError) as error:
             raise usage.UsageError(str(error)) from None
         if self["check"]:
             sys.stdout.write(self.settings.describe() + "\n")

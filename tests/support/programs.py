@@ -35,17 +35,12 @@ class Program:
         self.arguments = [str(twistd), "-n", "--pidfile=", name, *arguments]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it in a process group of its own."""
+    def start(self, **more: str) -> None:
+        """Start it in a process group of its own; `more` is put into its environment."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdout=log, stderr=log, env=environment(), cwd=ROOT, process_group=0
+                self.arguments, stdout=log, stderr=log, env=environment() | more, cwd=ROOT, process_group=0
             )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What it is started with."""
-        return environment()
 
     @property
     def pid(self) -> int:
@@ -104,6 +99,8 @@ class Fleet:
         self.master.start()
         if not self.url:
             self.url = f"http://127.0.0.1:{until(self._find_port, what='the master to say where it listens')}"
+            port = self.url.rpartition(":")[2]
+            self.master.arguments = [one.replace("=tcp:0:", f"=tcp:{port}:") for one in self.master.arguments]
         until(self.is_ready, what="the master to be ready")
         self._token = (self.data / "admin-token").read_text().strip()
 

@@ -13,7 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.web.client import Agent as HttpAgent
 from twisted.web.client import HTTPConnectionPool
 
-from deployer.assembly import Ground, build_site
+from deployer.assembly import Ground, build_core, build_site
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
 from deployer.protocol.ids import AgentId
@@ -90,7 +90,7 @@ class Served:
         )
         self._subscriber.start()
         endpoint = serverFromString(self._reactor, "tcp:0:interface=127.0.0.1")
-        self._port = await endpoint.listen(build_site(ground))
+        self._port = await endpoint.listen(build_site(ground, build_core(ground)))
 
     async def stop(self) -> None:
         """Close everything."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import Fleet, Program, fleet
+from support.programs import Fleet, Program, environment, fleet
 from support.tmpfs import fill, remount, small_disk
 from support.wait import until
 
@@ -137,7 +137,7 @@ def test_a_read_only_disk_ends_the_start_with_one_line(running: Fleet) -> None:
 def refused_start(agent: Program) -> str:
     """Start it, see it end with status 1; the one line that it says of why."""
     outcome = subprocess.run(
-        agent.arguments, capture_output=True, text=True, timeout=60, check=False, env=agent.environment
+        agent.arguments, capture_output=True, text=True, timeout=60, check=False, env=environment()
     )
     said = outcome.stdout + outcome.stderr
     assert outcome.returncode == 1, said

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from twisted.logger import Logger
 
+from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
 from deployer.protocol.results import Result
 from deployer.protocol.wire import Receipt, Verdict
@@ -26,7 +27,9 @@ class Commands:
         with self._hub.waiter((keys.WAKE, str(session.agent))) as waiter:
             while True:
                 waiter.seen()
+                reach("claim_begun")
                 claimed = await self._agents.claim(session, count)
+                reach("claim_done")
                 left = end - self._hub.clock.seconds()
                 if claimed or left <= 0:
                     return claimed
@@ -34,15 +37,22 @@ class Commands:
 
     async def accept(self, session: Session, ids: Sequence[str]) -> list[Verdict]:
         """Bind tasks to the instance that has them in its journal."""
-        return await self._agents.accept(session, ids)
+        reach("accept_begun")
+        verdicts = await self._agents.accept(session, ids)
+        reach("accept_done")
+        return verdicts
 
     async def record_runs(self, session: Session, runs: Sequence[Result]) -> list[Receipt]:
         """Keep records of finished runs."""
-        return await self._agents.record_runs(session, runs) if runs else []
+        receipts = await self._agents.record_runs(session, runs) if runs else []
+        reach("runs_done")
+        return receipts
 
     async def finish(self, session: Session, results: Sequence[Result]) -> list[Receipt]:
         """Keep results; what contradicts an earlier one is told and noted."""
+        reach("result_begun")
         receipts = await self._agents.finish(session, results) if results else []
+        reach("result_done")
         for result, receipt in zip(results, receipts, strict=True):
             if receipt not in {"OK", "DUP"}:
                 self.log.warn(

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFullError
 from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
 from deployer.model import limits, retention
 from deployer.model.access import Caller
@@ -28,7 +29,7 @@ _PAGE = 100
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """What a client asks for, checked. `not_after`: epoch ms."""
+    """What a client asks for, checked. `not_after`: epoch ms. `reply`: the list in Redis that gets its results."""
 
     id: str | None
     cmd: str
@@ -36,6 +37,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     data: str
     target: AgentId
     not_after: int | None
+    reply: str = ""
 
 
 class Dispatcher:
@@ -62,13 +64,15 @@ class Dispatcher:
             raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
         document = self._document(caller, new)
         wire = self._wire(caller.company, document, new)
+        reach("submit_begun")
         answer = await self._jobs.submit(
             caller.company,
             document,
             _fingerprint(new),
-            [NewTask(document.id, new.target, wire)],
+            [NewTask(document.id, new.target, wire, new.reply, _head(document, new) if new.reply else b"")],
             control=new.cmd in CONTROL,
         )
+        reach("submit_stored")
         if answer == "OK":
             self.log.warn(
                 "audit: user {user} submits job {job}: {cmd} on {target}",
@@ -128,6 +132,7 @@ class Dispatcher:
 
     async def cancel(self, caller: Caller, job_id: str) -> JobRecord:
         """End what has not started, kill what runs; the job as it then stands."""
+        reach("cancel_begun")
         await self._jobs.job(caller.company, job_id)
         start = 0
         while tasks := await self._jobs.tasks(caller.company, job_id, start, _PAGE):
@@ -136,6 +141,7 @@ class Dispatcher:
                 "audit: user {user} cancels job {job}: {verdicts}", user=caller.user, job=job_id, verdicts=verdicts
             )
             start += len(tasks)
+        reach("cancel_done")
         return await self._jobs.job(caller.company, job_id)
 
     async def _cancel_page(self, company: str, tasks: list[TaskRecord]) -> list[Cancelled]:
@@ -193,6 +199,18 @@ CANCELLED_RESULT = _encode(
 EXPIRED_RESULT = _encode(
     Result(id="expired", state="ERROR", code=codes.EXPIRED, reason="not started before its not_after")
 )
+
+
+def _head(document: JobDocument, new: NewJob) -> bytes:
+    """The fields of seed 001's result that the agent's own result lacks."""
+    known = {
+        "id": document.id,
+        "gid": new.target.gid,
+        "nid": new.target.nid,
+        "cmd": document.cmd,
+        "args": document.args,
+    }
+    return _encode(known)[1:-1]
 
 
 def _refusal(answer: str) -> Exception:

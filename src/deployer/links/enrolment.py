@@ -7,6 +7,7 @@ from twisted.web.http import Request
 
 from deployer.errors import InvalidError, UnauthorizedError
 from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.failpoints import reach
 from deployer.links.resource import AgentResource, Refuse, encode, read
 from deployer.links.sessions import Sessions
 from deployer.model import limits
@@ -49,6 +50,7 @@ class Enrolment:
             self.log.warn("audit: {hostname} tried to join with a token that is not ours", hostname=wanted.hostname)
             raise UnauthorizedError("this join token is unknown or has expired: make another")
         agent, company = await self._agents.join(token.kid, wanted, epoch_ms(self._wall))
+        reach("join_done")
         self.log.warn("audit: agent {agent} joined from {hostname}", agent=str(agent), hostname=wanted.hostname)
         return encode(JoinAnswer(gid=agent.gid, nid=agent.nid, company=company, ca=None, master_keys=self._master_keys))
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from deployer.errors import UnauthorizedError
 from deployer.kit.clock import Clock, WallClock
+from deployer.kit.failpoints import reach
 from deployer.model import limits
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import read_public, verifies
@@ -81,11 +82,13 @@ class Sessions:
         if not await self._redis.call("SET", used, "1", "NX", "EX", limits.CHALLENGE_S + 2 * _SKEW_S):
             raise UnauthorizedError("this challenge was used already: ask for another")
         secret = f"dps_{secrets.token_hex(32)}"
+        reach("session_begun")
         epoch = await self._agents.open_session(
             Opened(
                 agent, request.instance, _digest(secret), request.version, request.hostname or "", request.extensions
             )
         )
+        reach("session_done")
         return SessionAnswer(
             session=secret, epoch=epoch, lease_s=limits.LEASE_MS / 1000, valid_s=float(limits.SESSION_S)
         )

@@ -14,6 +14,8 @@ POINT_BYTES_PER_COMPANY: Final = 64 * 1024 * 1024
 POINT_ENTRY_BYTES: Final = 64 * 1024
 POINT_PAST_S: Final = 8 * 86400
 POINT_FUTURE_S: Final = 3600
+REPLY_MS: Final = 86400 * 1000
+"""How long a result waits in `cmds_queue_<id>`."""
 KILL_S: Final = 86400
 """How long the record of a kill is kept after its end."""
 

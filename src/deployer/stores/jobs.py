@@ -31,11 +31,16 @@ class JobDocument(Struct, frozen=True, kw_only=True):
 
 
 class NewTask(Struct, frozen=True):
-    """One task of a job that is submitted; `wire` is its sealed envelope as JSON."""
+    """One task of a job that is submitted; `wire` is its sealed envelope as JSON.
+
+    `reply`: the list that gets each of its results, with `head` (JSON fields) in front of theirs; empty for none.
+    """
 
     id: str
     agent: AgentId
     wire: bytes
+    reply: str = ""
+    head: bytes = b""
 
 
 class JobRecord(Struct, frozen=True):
@@ -89,7 +94,7 @@ class Jobs:
             len(tasks),
         ]
         for task in tasks:
-            arguments += (task.id, str(task.agent), task.wire)
+            arguments += (task.id, str(task.agent), task.wire, task.reply, task.head)
         answer: bytes = await self._redis.run(scripts.SUBMIT, [keys.prefix(company)], arguments)
         return answer.decode()  # type: ignore[return-value]  # one of the script's words
 

@@ -16,13 +16,15 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
+    dpl:mover                        string the master that takes commands from cmds_queue; expires
     dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
     dpl:c:<c>:finished               zset   jobs by end
     dpl:c:<c>:open                   string number of open tasks
     dpl:c:<c>:job:<job>              hash   doc, sha, created, n:<STATE>, open, finished, log_stream/first/last
     dpl:c:<c>:job:<job>:tasks        list   <task>@<agent>
-    dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped
+    dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped,
+                                            reply (cmds_queue_<id>), head (what stands before its results there)
       …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
@@ -44,6 +46,7 @@ SEEN_ONLINE: Final = "dpl:seen:online"
 SEEN_OVERDUE: Final = "dpl:seen:overdue"
 AGENT_PREFIX: Final = "dpl:agent:"
 
+MOVER: Final = "dpl:mover"
 WAKE: Final = "dpl:wake"
 DONE: Final = "dpl:done"
 LOGGED: Final = "dpl:log"
@@ -107,6 +110,11 @@ def job(company_id: str, job_id: str) -> str:
 def task(company_id: str, task_id: str, agent_id: AgentId) -> str:
     """A task: one command for one agent."""
     return f"{prefix(company_id)}task:{task_id}@{agent_id}"
+
+
+def command_queue(company_id: str | None) -> str:
+    """Where programs push commands; `None` is the default company. `_<id>` behind it: where the result comes."""
+    return "cmds_queue" if company_id is None else f"c:{company_id}:cmds_queue"
 
 
 def log_stream(company_id: str | None, domain: str, name: str) -> str:

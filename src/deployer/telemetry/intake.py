@@ -3,6 +3,7 @@
 import msgspec
 from twisted.logger import Logger
 
+from deployer.kit.failpoints import reach
 from deployer.protocol.messages import ID_MASK, Group, StoredMessage
 from deployer.protocol.wire import LogBatch
 from deployer.stores import keys
@@ -23,7 +24,9 @@ class Intake:
     async def store(self, session: Session, batch: LogBatch) -> int:
         """Keep a batch; the highest number of this boot that is stored."""
         entries = [self._entry(session, group) for group in batch.groups if group.messages]
+        reach("log_begun")
         logged = await self._agents.log(session, batch.boot, batch.seq, entries)
+        reach("log_done")
         self.over_share += logged.over
         if logged.foreign:
             self.foreign += logged.foreign

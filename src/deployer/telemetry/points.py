@@ -3,6 +3,7 @@
 from twisted.logger import Logger
 
 from deployer.kit.clock import WallClock
+from deployer.kit.failpoints import reach
 from deployer.model.current import updated
 from deployer.model.retention import is_timely
 from deployer.protocol.ids import AgentId
@@ -36,6 +37,7 @@ class PointIntake:
         now = self._wall()
         timely = [flush for flush in batch.flushes if is_timely(flush.at, now)]
         kept = await self._points.store(session, batch.boot, batch.seq, timely)
+        reach("stats_done")
         if kept.fresh:
             self._count(session.agent, batch.flushes, timely)
             self.displaced += kept.gone

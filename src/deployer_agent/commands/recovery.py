@@ -11,6 +11,7 @@ from msgspec import Struct
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock
+from deployer.kit.failpoints import reach
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
 from deployer_agent.commands import outcome
@@ -55,6 +56,7 @@ class Recovery:
         rows = await self._parts.journal.unsent()
         started = [row for row in rows if row.result is None and row.stage == "STARTED"]
         await self._parts.orphans.end([(row.key[0], row.history.begun) for row in started if _in_progress(row)])
+        reach("recovering")
         for record in await self._parts.journal.runs():
             self._parts.post_run((record.task, record.number), record.record)
         results = [(row.key, row.result) for row in rows if row.result is not None]
@@ -62,6 +64,7 @@ class Recovery:
         tasks, refusals = self._again([row for row in rows if row.result is None and row.stage == "ACCEPTED"])
         await self._finish(refusals)
         self._parts.tasks.accept(tasks, [*results, *refusals])
+        reach("recovered")
         for row, task in left:
             self._inflight.spawn("going on after the restart", self._go_on(row, task))
 

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock, sleep
+from deployer.kit.failpoints import reach
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
 from deployer.protocol.results import Result
@@ -89,6 +90,7 @@ class Roster:
         """Do what takes no time; one commit keeps all results."""
         results = [pack(result) for task in tasks if (result := await self._result(task)) is not None]
         await self._write(lambda: self._journal.finish(results))
+        reach("performed")
         for task in tasks:
             if task.handler.then is not None:
                 task.handler.then()
@@ -174,6 +176,7 @@ class Roster:
         except CancelledError:  # the agent stops, and the journal may have it all the same
             self._give_up(tasks)
             raise
+        reach("started")
         for number, task in enumerate(tasks, 1):
             self._running.spawn("running a task", self._run(task))
             if number % STARTS_A_TURN == 0:
@@ -195,8 +198,10 @@ class Roster:
         result = await self._result(task)
         if result is None:
             return
+        reach("ran")
         packed = pack(result, task.entry.key)
         await self._write(lambda: self._journal.finish([packed]))
+        reach("result_journaled")
         self.finished(*packed)
 
     async def _result(self, task: Task) -> Result | None:

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from deployer.kit.clock import Call, Clock
+from deployer.kit.failpoints import reach
 from deployer.protocol.results import Result
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.patience import written
@@ -32,16 +33,19 @@ class Runs:
     async def begin(self, key: Key, number: int, due: int) -> None:
         """Returns when the journal has it as begun: from here on it is never started again."""
         await written(lambda: self._journal.next_run(key, number, due), self._clock)
+        reach("run_begun")
 
     async def note_kill(self, task: str) -> None:
         """Returns when the journal has it that a task is to end for good."""
         await written(lambda: self._journal.kill(task), self._clock)
+        reach("kill_noted")
 
     async def record(self, key: Key, result: Result, history: History) -> None:
         """Returns when the journal has its record, which is then on its way."""
         encoded = _encode(result)
         record = RunRecord(key[0], result.run, encoded)
         await written(lambda: self._journal.end_run(key, record, history), self._clock)
+        reach("run_recorded")
         self._post((key[0], result.run), encoded)
 
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock, WallClock, epoch_ms
+from deployer.kit.failpoints import reach
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
 from deployer.protocol.commands import Envelope
@@ -90,6 +91,7 @@ class Tasks:
         await self._inflight.cancel()
 
     async def _take(self, envelopes: Sequence[Envelope]) -> None:
+        reach("polled")
         try:
             entries = [entry for envelope in envelopes if (entry := self._verified(envelope)) is not None]
             known = await self._ways.journal.accept(entries, self._too_old) if entries else []
@@ -98,6 +100,7 @@ class Tasks:
             return
         finally:
             self._arriving -= len(envelopes)
+        reach("journaled")
         tasks: list[Task] = []
         results: list[Encoded] = []
         again: list[str] = []
@@ -155,6 +158,7 @@ class Tasks:
         if not ids:
             return
         verdicts = await self._ways.ask(ids)
+        reach("accept_answered")
         for key, encoded in (*done, *results):
             self._roster.finished(key, encoded)
         await self._start(others, verdicts[: len(others)])

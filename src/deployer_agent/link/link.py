@@ -5,6 +5,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from deployer.kit.clock import Clock
+from deployer.kit.failpoints import reach
 from deployer.protocol.stats import StatsAnswer
 from deployer.protocol.wire import AcceptAnswer, LogAnswer, ResultAnswer
 from deployer_agent.commands.acceptance import Acceptance, AcceptPost
@@ -85,6 +86,7 @@ class Link:
             return
         if answer.acked < batch.seq:
             raise LinkError(f"the master has messages through {answer.acked}, not {batch.seq}")
+        reach("log_answered")
         self._messages.acknowledge(batch)
 
     async def _result(self, post: ResultPost) -> None:
@@ -97,6 +99,7 @@ class Link:
             return
         _require_all(len(answer.receipts), len(post.results))
         _require_all(len(answer.run_receipts), len(post.runs))
+        reach("result_answered")
         self._results.acknowledge(post, answer)
 
     async def _stats(self, batch: Batch) -> None:

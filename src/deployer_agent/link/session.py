@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock
+from deployer.kit.failpoints import reach
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import sign
 from deployer.protocol.wire import ChallengeAnswer, Configuration, SessionAnswer, SessionRequest, encode, session_text
@@ -82,6 +83,7 @@ class Session:
         asked_at = self._clock.seconds()
         answer = await self._http.post("/agent/v1/session", encode(self._request(challenge)), SessionAnswer)
         self.log.info("session {epoch} of agent {agent} is open", epoch=answer.epoch, agent=str(self._proof.agent))
+        reach("session_opened")
         return Open(answer.session, asked_at + RENEW_AT * answer.valid_s, answer.configuration)
 
     def _request(self, challenge: str) -> SessionRequest:

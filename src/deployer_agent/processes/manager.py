@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock, WallClock
+from deployer.kit.failpoints import reach
 from deployer_agent.processes.ending import KILL, TERM, Ending
 from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Plan
 from deployer_agent.processes.run import Run
@@ -41,6 +42,7 @@ class Manager:
         """Run it to its end; RefusedError when it cannot be started."""
         run = Run(plan, emit, self._ender, self._clock, self._wall)
         run.start(self._launch)
+        reach("spawned")
         self._runs[plan.task] = run
         self._notes.begun(run.footprint)
         if self._held or plan.task in self._held_tasks:

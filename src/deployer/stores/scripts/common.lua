@@ -26,11 +26,30 @@ local function move(prefix, task, job, from, to)
   end
 end
 
+-- One more element for who waits at cmds_queue_<id>: seed 001's result, with every field that it names. A quote inside
+-- of a JSON text has a backslash before it, so what is searched for is found as a field only. The id is that of `head`.
+local function reply(task, result)
+  local to = redis.call('HMGET', task, 'reply', 'head')
+  if not to[1] then
+    return
+  end
+  local whole = '{' .. to[2] .. ',' .. string.sub(string.gsub(result, '^{"id":"[^"]*",', '{', 1), 2, -2)
+  for _, field in ipairs({ { 'data', '""' }, { 'level', '0' }, { 'time', '0' }, { 'starttime', '0' } }) do
+    if not string.find(result, ',"' .. field[1] .. '":', 1, true) then
+      whole = whole .. ',"' .. field[1] .. '":' .. field[2]
+    end
+  end
+  redis.call('RPUSH', to[1], whole .. '}')
+  redis.call('LTRIM', to[1], -1000, -1)
+  redis.call('EXPIRE', to[1], 86400)
+end
+
 -- A task ends: state and result are kept, the job's end is published when it was the last one.
 local function finish(prefix, id, job, from, to, result, now)
   local task = prefix .. 'task:' .. id
   redis.call('HSET', task, 'result', result, 'finished', int(now))
   move(prefix, task, job, from, to)
+  reply(task, result)
   redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id)
   if job == '' then
     redis.call('EXPIRE', task, 86400)

@@ -1,6 +1,7 @@
 -- SUBMIT: a job with its tasks, all or nothing.
 -- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, tasks,
--- then for each task: task id, gid:nid, wire. `list` is queue, or control for what waits for no place at the agent.
+-- then for each task: task id, gid:nid, wire, reply, head. `list` is queue, or control for what waits for no place at the agent.
+-- `reply`: the list that gets each result, with `head` in front of its fields; empty for none.
 -- Answers OK, DUP, CONFLICT, FULL, NO_AGENT.
 local prefix = KEYS[1]
 local job = prefix .. 'job:' .. ARGV[1]
@@ -13,7 +14,7 @@ if tonumber(redis.call('GET', prefix .. 'open') or '0') + n > tonumber(ARGV[7]) 
   return 'FULL'
 end
 for i = 1, n do
-  local agent = 'dpl:agent:' .. ARGV[3 * i + 8]
+  local agent = 'dpl:agent:' .. ARGV[5 * i + 6]
   if redis.call('HGET', agent, 'prefix') ~= prefix then
     return 'NO_AGENT'
   end
@@ -26,15 +27,18 @@ redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
 redis.call('INCRBY', prefix .. 'open', int(n))
 for i = 1, n do
-  local agent = ARGV[3 * i + 8]
-  local id = ARGV[3 * i + 7] .. '@' .. agent
-  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[3 * i + 9])
+  local agent = ARGV[5 * i + 6]
+  local id = ARGV[5 * i + 5] .. '@' .. agent
+  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 7])
   if ARGV[8] ~= 'queue' then
     redis.call('HSET', prefix .. 'task:' .. id, 'list', ARGV[8])
   end
+  if ARGV[5 * i + 8] ~= '' then
+    redis.call('HSET', prefix .. 'task:' .. id, 'reply', ARGV[5 * i + 8], 'head', ARGV[5 * i + 9])
+  end
   redis.call('RPUSH', job .. ':tasks', id)
   redis.call('ZADD', 'dpl:deadlines', ARGV[5], prefix .. '|' .. id)
-  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[3 * i + 7])
+  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[5 * i + 5])
   redis.call('PUBLISH', 'dpl:wake', agent)
 end
 return 'OK'

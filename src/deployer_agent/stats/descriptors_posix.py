@@ -57,8 +57,11 @@ class Descriptors:
             self._counts.unreadable += 1
             network.complete = False
             return 0
-        if self._tables:
-            await _links(folder, names[:MAX_DESCRIPTORS], network.held, pace)
+        links = [f"{folder}/{name}" for name in names[:MAX_DESCRIPTORS]] if self._tables else []
+        for begin in range(0, len(links), _BATCH):
+            network.held.update(_sockets(links[begin : begin + _BATCH]))
+            if pace.spent:
+                await pace.rest()
         if len(names) <= MAX_DESCRIPTORS:
             return len(names)
         self._counts.cut += 1
@@ -95,13 +98,13 @@ class Descriptors:
         return used
 
 
-async def _links(folder: str, names: list[str], held: set[int], pace: Pace) -> None:
-    """Collect the inodes of the sockets among these descriptors."""
-    for begin in range(0, len(names), _BATCH):
-        found = [_link(f"{folder}/{name}") for name in names[begin : begin + _BATCH]]
-        held.update(int(link[len(_SOCKET) : -1]) for link in found if link[: len(_SOCKET)] == _SOCKET)
-        if pace.spent:
-            await pace.rest()
+def _sockets(links: list[str]) -> list[int]:
+    """The inodes of the sockets among these descriptors."""
+    try:
+        found = list(map(os.readlink, links))
+    except OSError:  # one was closed meanwhile
+        found = list(map(_link, links))
+    return [int(link[len(_SOCKET) : -1]) for link in found if link.startswith(_SOCKET)]
 
 
 def _link(path: str) -> str:

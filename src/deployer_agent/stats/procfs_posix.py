@@ -52,7 +52,7 @@ Stat = list[bytes]
 
 def stat_of(text: bytes) -> Stat:
     """Split at the last parenthesis, since the name may hold parentheses and blanks itself; ValueError."""
-    fields = text[text.rindex(b")") + 2 :].split()
+    fields = text[text.rindex(b")") + 2 :].split(None, _RSS_FIELD + 1)
     if len(fields) <= _RSS_FIELD:
         raise ValueError("too few fields")
     return fields

@@ -47,7 +47,7 @@ _LISTEN: Final = 10
 _STATES: Final = 0xFFF & ~(1 << 3 | 1 << 6)  # SYN_RECV and TIME_WAIT belong to no process
 _HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST: Final = struct.Struct("=BBBBI48x")  # inet_diag_req_v2: family, protocol, extensions, -, states, any id
-_SOCKET: Final = struct.Struct("=xB46xQ16xI")  # inet_diag_msg: state, cookie, inode (after expires, queues, uid)
+_SOCKET: Final = struct.Struct("=xB42xQ16xI")  # inet_diag_msg: state, cookie, inode (after expires, queues, uid)
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _COUNTER: Final = struct.Struct("=Q")
 _ACKED, _RECEIVED, _SENT = 120, 128, 200  # offsets in struct tcp_info

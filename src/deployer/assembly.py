@@ -19,7 +19,7 @@ from deployer.dispatch.commands import Commands
 from deployer.dispatch.jobs import Dispatcher
 from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import StartError
-from deployer.kit.clock import WallClock
+from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.http.limits import HttpLimits
 from deployer.kit.http.site import HardenedSite
@@ -67,6 +67,9 @@ KEY_FILE: Final = "master.key"
 LOCK: Final = "master.lock"
 BACKLOG: Final = 1024
 ATTACH_S: Final = 15.0
+USUAL_DRAIN_S: Final = 5.0
+ANSWER_S: Final = 10.0
+LOOK_S: Final = 0.02
 
 
 class Storage:
@@ -182,6 +185,7 @@ class Master(Service):
         self._storage: Storage | None = None
         self._upkeep: Upkeep | None = None
         self._mover: CommandMover | None = None
+        self._site: HardenedSite | None = None
         self._ports: list[Any] = []
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
@@ -226,11 +230,24 @@ class Master(Service):
         )
         core = build_core(ground)
         self._start_mover(ground, core)
-        site = build_site(ground, core)
+        self._site = site = build_site(ground, core)
         for description in self._settings.http:
             port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
             self._ports.append(port)
             self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
+
+    async def _drain(self) -> None:
+        """Be not ready for a while, let nobody wait, answer what has been asked."""
+        usual = USUAL_DRAIN_S if self._settings.redis is not None else 0.0
+        self._hub.close()
+        if self._site is not None:
+            self._site.drain()
+            await sleep(self._reactor, usual if self._settings.drain_s is None else self._settings.drain_s)
+        for port in self._ports:
+            await port.stopListening()
+        end = self._reactor.seconds() + ANSWER_S
+        while self._site is not None and len(self._site.connections) and self._reactor.seconds() < end:
+            await sleep(self._reactor, LOOK_S)
 
     def _start_mover(self, ground: Ground, core: Core) -> None:
         """On with our own Redis, to which nobody else gets, else only where it is asked for."""
@@ -245,10 +262,9 @@ class Master(Service):
             self._mover.startService()
 
     async def _stop(self) -> None:
-        for port in self._ports:
-            await port.stopListening()
         if self._mover is not None:
             await self._mover.stopService()
+        await self._drain()
         if self._upkeep is not None:
             await MultiService.stopService(self._upkeep)
         if self._storage is not None:
@@ -295,7 +311,7 @@ def _root(ground: Ground, core: Core) -> Root:
 
     api = Api(
         [
-            HealthRoutes(lambda: redis.connected, ground.memory),
+            HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),

@@ -28,6 +28,7 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redis_max_memory: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 2 * 1024**3
     redis_wait_s: Annotated[float, Meta(gt=0)] = 60.0
     accept_data_loss: bool = False
+    drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
 

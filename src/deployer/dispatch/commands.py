@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from twisted.logger import Logger
 
+from deployer.errors import UnavailableError
 from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
 from deployer.protocol.results import Result
@@ -22,7 +23,12 @@ class Commands:
         self._hub = hub
 
     async def poll(self, session: Session, count: int, wait_s: float) -> list[bytes]:
-        """Up to `count` commands (envelopes as JSON) and all kills, as soon as there are any; none after `wait_s`."""
+        """Up to `count` commands (envelopes as JSON) and all kills, as soon as there are any; none after `wait_s`.
+
+        UnavailableError when this master is stopping: what it claimed now might not arrive.
+        """
+        if self._hub.closed:
+            raise UnavailableError("this master is stopping; ask again, another one may answer")
         end = self._hub.clock.seconds() + wait_s
         with self._hub.waiter((keys.WAKE, str(session.agent))) as waiter:
             while True:
@@ -30,7 +36,7 @@ class Commands:
                 reach("claim_begun")
                 claimed = await self._agents.claim(session, count)
                 reach("claim_done")
-                left = end - self._hub.clock.seconds()
+                left = self._hub.left(end)
                 if claimed or left <= 0:
                     return claimed
                 await waiter.wait(left)

@@ -94,7 +94,7 @@ class Dispatcher:
             record, is_new = await self.submit(caller, msgspec.structs.replace(new, id=job_id))
             if is_new:  # it cannot be final yet: not worth a look
                 await waiter.wait(wait_s)
-        return await self.job(caller.company, record.document.id, end - self._hub.clock.seconds()), is_new
+        return await self.job(caller.company, record.document.id, self._hub.left(end)), is_new
 
     async def job(self, company: str, job_id: str, wait_s: float = 0.0) -> JobRecord:
         """The job once it is final, or as it stands after `wait_s` seconds."""
@@ -103,7 +103,7 @@ class Dispatcher:
             while True:
                 waiter.seen()
                 record = await self._jobs.job(company, job_id)
-                left = end - self._hub.clock.seconds()
+                left = self._hub.left(end)
                 if job_state(record.counts) in FINAL or left <= 0:
                     return record
                 await waiter.wait(left)

@@ -20,6 +20,7 @@ class Hub:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.closed = False
         self._waiters: defaultdict[tuple[str, str], set[Waiter]] = defaultdict(set)
 
     def heard(self, channel: str, text: str) -> None:
@@ -32,6 +33,15 @@ class Hub:
         for waiters in tuple(self._waiters.values()):
             for waiter in tuple(waiters):
                 waiter.wake()
+
+    def close(self) -> None:
+        """Nobody waits any more: who does is woken, and has no time left."""
+        self.closed = True
+        self.wake_all()
+
+    def left(self, end: float) -> float:
+        """How many seconds there are until a time of the clock; none when nobody is to wait."""
+        return 0.0 if self.closed else end - self.clock.seconds()
 
     def waiter(self, *topics: tuple[str, str]) -> "Waiter":
         """A waiter for any of these (channel, text); use it in a `with`."""

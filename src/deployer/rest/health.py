@@ -27,8 +27,11 @@ class Welcome(Struct, frozen=True):
 class HealthRoutes:
     """`/livez`, `/readyz`, `/`."""
 
-    def __init__(self, connected: Callable[[], bool], memory: Callable[[], float]) -> None:
+    def __init__(
+        self, connected: Callable[[], bool], memory: Callable[[], float], stopping: Callable[[], bool]
+    ) -> None:
         self._connected = connected
+        self._stopping = stopping
         self._memory = memory
 
     @endpoint("GET", "/livez", needs=Permission.PUBLIC, returns=Health)
@@ -38,7 +41,9 @@ class HealthRoutes:
 
     @endpoint("GET", "/readyz", needs=Permission.PUBLIC, returns=Health)
     async def ready(self) -> Answer:
-        """Redis answers and has room."""
+        """Redis answers and has room, and the master is not about to stop."""
+        if self._stopping():
+            return Answer(Health("stopping"), 503)
         if not self._connected():
             return Answer(Health("redis is not connected"), 503)
         if self._memory() >= limits.MEMORY_REFUSAL:

@@ -94,6 +94,8 @@ class JobLogs:
                 if job_state(record.counts) in FINAL:
                     yield Batch([], record)
                     return
+                if self._hub.closed:  # whoever reads goes on elsewhere, from the last place
+                    return
                 if not await waiter.wait(LOOK_AGAIN_S):
                     yield Batch([], None)
 

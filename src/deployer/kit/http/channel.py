@@ -91,6 +91,12 @@ class HardenedChannel(HTTPChannel):
         self.deadline = None
         self._when_late()
 
+    def drain(self) -> None:
+        """Answer what is under way, and nothing more."""
+        self.persistent = 0
+        if self._idle and not self._buffer:
+            self._close_slowly()
+
     def refuse(self, refusal: Refusal) -> None:
         """Answer, read no further request and close."""
         if self._refused:
@@ -144,6 +150,8 @@ class HardenedChannel(HTTPChannel):
             self.refuse(refusal)
             return
         HTTPChannel.allHeadersReceived(self)
+        if self.site.draining:
+            self.persistent = 0
         if self.length != 0:
             self._body_bytes = 0
             self._body_from = self.site.clock.seconds()
@@ -188,6 +196,8 @@ class HardenedChannel(HTTPChannel):
                 for value in values:
                     lines += (name, b": ", value, b"\r\n")
         lines += missing.values()
+        if self.site.draining and not headers.hasHeader(b"connection"):
+            lines.append(b"Connection: close\r\n")
         lines.append(b"\r\n")
         self.transport.writeSequence(lines)
 

@@ -20,6 +20,9 @@ class Connection(Protocol):
     def late(self) -> None:
         """Its deadline has passed."""
 
+    def drain(self) -> None:
+        """Close when the request that is under way is answered, or now when there is none."""
+
 
 class Connections:
     """All open connections of a site."""
@@ -65,6 +68,11 @@ class Connections:
         if not self._open and self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
+
+    def drain(self) -> None:
+        """No connection gets another request."""
+        for connection in list(self._open):
+            connection.drain()
 
     def _look(self) -> None:
         self._sweep = self._clock.callLater(SWEEP_S, self._look)

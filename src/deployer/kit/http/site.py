@@ -37,6 +37,12 @@ class HardenedSite(Site):
         self.clock = clock
         self.connections = Connections(limits.max_connections_per_address, clock)
         self.refusals = Refusals(clock)
+        self.draining = False
+
+    def drain(self) -> None:
+        """Every answer from now on is the last of its connection, and idle connections are closed."""
+        self.draining = True
+        self.connections.drain()
 
     def startFactory(self) -> None:
         """Open no access log."""

@@ -92,9 +92,10 @@ class HardenedChannel(HTTPChannel):
         self._when_late()
 
     def drain(self) -> None:
-        """Answer what is under way, and nothing more."""
-        self.persistent = 0
-        if self._idle and not self._buffer:
+        """Answer what is under way, and nothing more. A request that is still coming is answered too."""
+        if self._handlingRequest:
+            self.persistent = 0
+        elif self._idle and not self._buffer:
             self._close_slowly()
 
     def refuse(self, refusal: Refusal) -> None:

@@ -34,6 +34,7 @@ from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
+from deployer.rest.hosts import HostRoutes
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequests
 from deployer.rest.jobs import JobRoutes, Values
@@ -46,6 +47,7 @@ from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
+from deployer.stores.hosts import Hosts
 from deployer.stores.installation import Installation
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
@@ -55,6 +57,7 @@ from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
 from deployer.stores.server import require_durable
 from deployer.stores.tokens import Tokens
+from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
 from deployer.telemetry.points import PointIntake
@@ -219,6 +222,7 @@ def _root(ground: Ground) -> Root:
     intake = Intake(agents, ground.installation.company)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
+    hosts = Hosts(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
@@ -232,6 +236,7 @@ def _root(ground: Ground) -> Root:
             record_runs=commands.record_runs,
             script=library.text,
             stats=point_intake.store,
+            facts=FactIntake(hosts, wall).store,
         ),
         refuse,
     )
@@ -240,6 +245,7 @@ def _root(ground: Ground) -> Root:
         [
             HealthRoutes(lambda: redis.connected, ground.memory),
             AgentRoutes(agents),
+            HostRoutes(agents, hosts),
             JobRoutes(dispatcher, JobRequests(dispatcher, agents, library), Values(Threads(clock))),
             ScriptRoutes(library, wall),
             StatsRoutes(agents, points),

@@ -37,6 +37,7 @@ from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
+from deployer.rest.hosts import HostRoutes
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.jobs import JobRoutes, Values
@@ -50,6 +51,7 @@ from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
+from deployer.stores.hosts import Hosts
 from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
@@ -59,6 +61,7 @@ from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
 from deployer.stores.server import require_durable
 from deployer.stores.tokens import Tokens
+from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
 from deployer.telemetry.points import PointIntake
@@ -292,6 +295,7 @@ def _root(ground: Ground, core: Core) -> Root:
     intake = Intake(agents, ground.installation.company)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
+    hosts = Hosts(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
@@ -305,6 +309,7 @@ def _root(ground: Ground, core: Core) -> Root:
             record_runs=commands.record_runs,
             script=library.text,
             stats=point_intake.store,
+            facts=FactIntake(hosts, wall).store,
         ),
         refuse,
     )
@@ -313,6 +318,7 @@ def _root(ground: Ground, core: Core) -> Root:
         [
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
+            HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
             StatsRoutes(agents, points),

@@ -49,9 +49,11 @@ from deployer_agent.commands.usage import UsageCommands
 from deployer_agent.commands.verify import Verifier
 from deployer_agent.config import AgentSettings
 from deployer_agent.errors import StartError
+from deployer_agent.facts.host import HostReader
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.space import Space
 from deployer_agent.link.complaints import Complaints
+from deployer_agent.link.facts import FactsLink
 from deployer_agent.link.http import Http
 from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, store_identity
 from deployer_agent.link.join import Wish, join
@@ -284,6 +286,8 @@ class Working:
         self.complaints = Complaints(reactor)
         outboxes = Outboxes(self.acceptance, self.messages, self.results, self.statistics)
         self.link = Link(requests, outboxes, reactor, self.complaints)
+        reader, threads = HostReader(own_version()), Threads(reactor)
+        self.facts = FactsLink(requests, lambda: threads.run(reader), reactor, self.complaints)
         self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
         self._periodic = (
             Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor),
@@ -298,6 +302,7 @@ class Working:
         for periodic in self._periodic:
             periodic.startService()
         self.link.open()
+        self.facts.open()
         await self.recovery.run()
         self.startup.start(self.orphans.all_gone)
         self.poll.start()
@@ -306,6 +311,7 @@ class Working:
         """End in order: take nothing more, end what runs, keep and post what came of it."""
         for periodic in self._periodic:
             periodic.stopService()
+        await self.facts.close()
         await self.poll.stop()
         await self._drain(self._reactor.seconds() + self._settings.drain_s)
         await self.tasks.stop()

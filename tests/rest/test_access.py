@@ -17,6 +17,10 @@ ROUTES = [
     ("GET", "/api/v1/agents/1:1"),
     ("GET", "/api/v1/agents/1:1/stats"),
     ("GET", "/api/v1/processes"),
+    ("GET", "/api/v1/hosts"),
+    ("GET", "/api/v1/hosts/1:1"),
+    ("GET", "/api/v1/hosts/1:1/facts"),
+    ("GET", "/api/v1/hosts/1:1/history"),
 ]
 AGENT_ROUTES = [
     ("GET", "/1/1/cmd"),
@@ -24,6 +28,7 @@ AGENT_ROUTES = [
     ("POST", "/1/1/log"),
     ("POST", "/1/1/result"),
     ("POST", "/1/1/stats"),
+    ("POST", "/1/1/facts"),
 ]
 WRONG = ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x", "Bearer " + "x" * 9_000, "Bearer dpl_é", "bearer dpl_a_b"]
 

@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from deployer.protocol.commands import Envelope, SignedCommand, sha256_text
+from deployer.protocol.facts import HostFacts
 from deployer.protocol.results import Result
 from deployer.protocol.signing import public_text, seal
 from deployer.protocol.wire import MEDIA_TYPE, AcceptRequest, LogBatch, ResultBatch
@@ -34,6 +35,7 @@ class SmallMaster(Resource):
         self.verdicts: dict[str, str] = {}
         self.batches: list[LogBatch] = []
         self.results: list[Result] = []
+        self.facts: list[HostFacts] = []
         self.counts: dict[str, int] = {}
         self.trouble: dict[str, list[Callable[[Request], None]]] = {}
         self.hold_messages = False
@@ -162,6 +164,10 @@ class SmallMaster(Resource):
         results = read(ResultBatch, request).results
         self.results.extend(results)
         answer(request, {"receipts": ["OK"] * len(results)})
+
+    def _do_facts(self, request: Request) -> None:
+        self.facts.append(read(HostFacts, request))
+        answer(request, {"version": len(self.facts)})
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, []

@@ -1,4 +1,4 @@
-"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result`, `…/stats` (protocol/wire.py 3 to 7)."""
+"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result`, `…/stats`, `…/facts` (wire.py 3-8)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,6 +9,7 @@ from deployer.errors import ForbiddenError, InvalidError, MalformedError, Unauth
 from deployer.kit.http.channel import mark_authenticated
 from deployer.links.resource import AgentResource, Refuse, encode, read
 from deployer.links.sessions import Sessions
+from deployer.protocol.facts import MAX_FACTS_BYTES, FactsAnswer, HostFacts
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import MAX_RESULT_BYTES, Result
 from deployer.protocol.scripts import ScriptAnswer, is_name
@@ -38,6 +39,7 @@ class Handlers(Struct, frozen=True):
     record_runs: Callable[[Session, Sequence[Result]], Awaitable[list[Receipt]]]
     script: Callable[[str, str, str, str], Awaitable[str]]
     stats: Callable[[Session, StatsBatch], Awaitable[int]]
+    facts: Callable[[Session, HostFacts], Awaitable[int]]
 
 
 class LongPoll:
@@ -53,6 +55,7 @@ class LongPoll:
             b"result": AgentResource(b"POST", self._result, refuse),
             b"script": AgentResource(b"GET", self._script, refuse),
             b"stats": AgentResource(b"POST", self._stats, refuse),
+            b"facts": AgentResource(b"POST", self._facts, refuse),
         }
 
     def resource(self, path: Sequence[bytes]) -> AgentResource | None:
@@ -87,6 +90,11 @@ class LongPoll:
         session = await self._session(request)
         batch = read(StatsBatch, request, max_bytes=MAX_STATS_BYTES)
         return encode(StatsAnswer(await self._handlers.stats(session, batch)))
+
+    async def _facts(self, request: Request) -> bytes:
+        session = await self._session(request)
+        facts = read(HostFacts, request, max_bytes=MAX_FACTS_BYTES)
+        return encode(FactsAnswer(await self._handlers.facts(session, facts)))
 
     async def _script(self, request: Request) -> bytes:
         """The text of a version of a script of the agent's company."""

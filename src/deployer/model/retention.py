@@ -8,6 +8,9 @@ EVENTS_PER_COMPANY: Final = 100_000
 LOG_BYTES_PER_COMPANY: Final = 512 * 1024 * 1024
 SCRIPTS_PER_COMPANY: Final = 1000
 VERSIONS_PER_SCRIPT: Final = 20
+VERSIONS_PER_HOST: Final = 100
+VERSION_BYTES: Final = 16 * 1024
+"""Most of the changes of one version of a host's facts; what is more is counted."""
 RUNS_PER_TASK: Final = 100
 POINT_ENTRIES_PER_COMPANY: Final = 10_000
 POINT_BYTES_PER_COMPANY: Final = 64 * 1024 * 1024

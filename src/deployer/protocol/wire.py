@@ -25,6 +25,8 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
 7. Numbers. `POST /{gid}/{nid}/stats` with a `stats.StatsBatch` of at most 1 MiB, as messages are posted: one batch at a
    time, again unchanged until the `StatsAnswer` acknowledges it. Numbers of an impossible time are acknowledged too,
    and dropped.
+8. Facts. `POST /{gid}/{nid}/facts` with a `facts.HostFacts` of at most 128 KiB answers a `facts.FactsAnswer`: when the
+   agent has started, when what the host is has changed, and once a day. The same again makes no version at the master.
 
 Errors are problem+json as on the rest of the API. On any failure the agent keeps everything and tries again with
 full-jitter backoff; what came in an answer that is not of this media type is never run.

@@ -11,6 +11,12 @@ from deployer.rest.paging import PageQuery
 from deployer.stores.agents import AgentRecord, Agents
 
 
+class HostReference(Struct, frozen=True):
+    """The machine that an agent is on."""
+
+    href: str
+
+
 class AgentAnswer(Struct, frozen=True, kw_only=True):
     """An agent as clients see it."""
 
@@ -20,6 +26,7 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     state: str
     last_seen: str | None
     joined: str | None
+    host: HostReference
     hostname: str
     version: str
     roles: list[str] = []
@@ -43,11 +50,11 @@ class AgentRoutes:
     @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=PageQuery)
     async def list_all(self, caller: Caller, query: PageQuery) -> AgentPage:
         """The company's agents by number."""
-        after = None if query.cursor is None else _place(query.cursor)
+        after = None if query.cursor is None else agent_after(query.cursor)
         found = await self._agents.agents(caller.company, after, query.limit + 1)
         more = len(found) > query.limit
         page = found[: query.limit]
-        return AgentPage([_answer(one) for one in page], f"{page[-1].id.gid}.{page[-1].id.nid}" if more else None)
+        return AgentPage([_answer(one) for one in page], agent_cursor(page[-1].id) if more else None)
 
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
     async def show(self, caller: Caller, agent: str) -> AgentAnswer:
@@ -60,6 +67,11 @@ def agent_href(agent: AgentId) -> str:
     return f"/api/v1/agents/{agent}"
 
 
+def host_href(agent: AgentId) -> str:
+    """Where the host of an agent is found: it has one agent and its number."""
+    return f"/api/v1/hosts/{agent}"
+
+
 def known_agent(text: str) -> AgentId:
     """The number in a path; NotFoundError for what is none, as for an agent that does not exist."""
     try:
@@ -68,7 +80,13 @@ def known_agent(text: str) -> AgentId:
         raise NotFoundError("this agent does not exist") from None
 
 
-def _place(cursor: str) -> AgentId:
+def agent_cursor(agent: AgentId) -> str:
+    """Where a list by number goes on behind an agent."""
+    return f"{agent.gid}.{agent.nid}"
+
+
+def agent_after(cursor: str) -> AgentId:
+    """The agent that a cursor stands behind."""
     try:
         return AgentId.parse(cursor.replace(".", ":"))
     except ValueError:
@@ -83,6 +101,7 @@ def _answer(record: AgentRecord) -> AgentAnswer:
         state=record.state,
         last_seen=iso_or_none(record.last_seen),
         joined=iso_or_none(record.joined),
+        host=HostReference(host_href(record.id)),
         hostname=record.hostname,
         version=record.version,
         extensions=list(record.extensions),

@@ -13,6 +13,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
       …:queue …:control              list   task ids, kills apart
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
       …:current                      string the last numbers of host and processes; expires
+      …:host                         hash   n, sha, facts, summary; …:host:versions  zset  by n, the last hundred
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
@@ -85,6 +86,16 @@ def agent(agent_id: AgentId) -> str:
 def current(agent_id: AgentId) -> str:
     """The last numbers of an agent's host and processes."""
     return f"{agent(agent_id)}:current"
+
+
+def host(agent_id: AgentId) -> str:
+    """What the host of an agent is."""
+    return f"{agent(agent_id)}:host"
+
+
+def host_versions(agent_id: AgentId) -> str:
+    """How it became so."""
+    return f"{host(agent_id)}:versions"
 
 
 def points(company_id: str) -> str:

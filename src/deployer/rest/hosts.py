@@ -1,0 +1,180 @@
+"""Hosts: what the machines under the agents are, and how they became so."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from deployer.errors import MalformedError, NotFoundError
+from deployer.model.access import Caller, Permission
+from deployer.model.facts import Change
+from deployer.protocol.facts import MAX_TEXT_CHARS, HostFacts
+from deployer.protocol.ids import AgentId
+from deployer.protocol.times import iso, iso_or_none
+from deployer.rest.agents import agent_after, agent_cursor, agent_href, host_href, known_agent
+from deployer.rest.endpoint import endpoint
+from deployer.rest.jobs import AgentReference
+from deployer.rest.paging import PageQuery
+from deployer.stores.agents import AgentRecord, Agents
+from deployer.stores.hosts import HostRecord, Hosts
+
+HOSTS_A_READ: Final = 100
+HOSTS_A_PAGE: Final = 1000
+"""So many hosts are looked at for one page: one with a rare name may be short, or empty, and go on."""
+GB: Final = 1_000_000_000
+
+
+class HostQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """Which hosts: of this name, or all."""
+
+    name: Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] | None = None
+
+
+class FactsReference(Struct, frozen=True):
+    """Where a host's facts are, and in the answer for one host what they are; nulls: none are told yet."""
+
+    href: str
+    sha256: str | None
+    current: HostFacts | UnsetType | None = UNSET
+
+
+class HistoryReference(Struct, frozen=True):
+    """How many versions of a host's facts there were, and where the last hundred of them are."""
+
+    href: str
+    count: int
+
+
+class HostAnswer(Struct, frozen=True, kw_only=True):
+    """A host as clients see it. `cpu`: its model; `memory`: GB of 10^9 bytes, to 0.01; nulls: not told yet."""
+
+    id: str
+    href: str
+    agent: AgentReference
+    state: str
+    name: str
+    cpu: str | None
+    cores: int | None
+    memory: float | None
+    os: str | None
+    first_seen: str | None
+    last_seen: str | None
+    facts: FactsReference
+    versions: HistoryReference
+
+
+class HostPage(Struct, frozen=True):
+    """Some hosts, and where the next ones begin."""
+
+    items: list[HostAnswer]
+    next: str | None
+
+
+class VersionAnswer(Struct, frozen=True):
+    """What a host became at `epoch` (ms). `more`: so many changes are not listed as they were too many.
+
+    `path` of a change is a JSON pointer in which items of lists go by mountpoint, name or their text; `old` is null for
+    what was added, `new` for what was removed. The first version has no changes.
+    """
+
+    n: int
+    at: str
+    epoch: int
+    changes: Sequence[Change]
+    more: int
+
+
+class VersionPage(Struct, frozen=True):
+    """Some versions, newest first, and where the next ones begin."""
+
+    items: list[VersionAnswer]
+    next: str | None
+
+
+class HostRoutes:
+    """`/api/v1/hosts`."""
+
+    def __init__(self, agents: Agents, hosts: Hosts) -> None:
+        self._agents = agents
+        self._hosts = hosts
+
+    @endpoint("GET", "/api/v1/hosts", needs=Permission.READ, returns=HostPage, query=HostQuery)
+    async def list_all(self, caller: Caller, query: HostQuery) -> HostPage:
+        """The company's hosts by number."""
+        after = None if query.cursor is None else agent_after(query.cursor)
+        items: list[HostAnswer] = []
+        last = after
+        looked = 0
+        async for agent, host in self._all(caller.company, after):
+            answer = _answer(agent, host)
+            if query.name in {None, answer.name}:
+                if len(items) == query.limit:
+                    return HostPage(items, None if last is None else agent_cursor(last))
+                items.append(answer)
+                last = agent.id
+            looked += 1
+            if looked == HOSTS_A_PAGE:
+                return HostPage(items, agent_cursor(agent.id))
+        return HostPage(items, None)
+
+    @endpoint("GET", "/api/v1/hosts/<host>", needs=Permission.READ, returns=HostAnswer)
+    async def show(self, caller: Caller, host: str) -> HostAnswer:
+        """One host with its facts."""
+        agent = await self._agent(caller, host)
+        (record,) = await self._hosts.records([agent.id])
+        return _answer(agent, record, None if record is None else await self._hosts.facts(agent.id))
+
+    @endpoint("GET", "/api/v1/hosts/<host>/facts", needs=Permission.READ, returns=HostFacts)
+    async def facts(self, caller: Caller, host: str) -> HostFacts:
+        """All that is known of one host now."""
+        return await self._hosts.facts((await self._agent(caller, host)).id)
+
+    @endpoint("GET", "/api/v1/hosts/<host>/history", needs=Permission.READ, returns=VersionPage, query=PageQuery)
+    async def history(self, caller: Caller, host: str, query: PageQuery) -> VersionPage:
+        """What changed of one host and when, newest first."""
+        agent = await self._agent(caller, host)
+        found = await self._hosts.versions(agent.id, _number(query.cursor), query.limit + 1)
+        page = found[: query.limit]
+        items = [VersionAnswer(one.n, iso(one.at), one.at, one.changes, one.more) for one in page]
+        return VersionPage(items, str(page[-1].n) if len(found) > query.limit else None)
+
+    async def _agent(self, caller: Caller, host: str) -> AgentRecord:
+        try:
+            return await self._agents.agent(caller.company, known_agent(host))
+        except NotFoundError:
+            raise NotFoundError("this host does not exist") from None
+
+    async def _all(self, company: str, after: AgentId | None) -> AsyncIterator[tuple[AgentRecord, HostRecord | None]]:
+        while found := await self._agents.agents(company, after, HOSTS_A_READ):
+            for pair in zip(found, await self._hosts.records([one.id for one in found]), strict=True):
+                yield pair
+            after = found[-1].id
+
+
+def _number(cursor: str | None) -> int | None:
+    """The number that versions are to be below."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):  # noqa: PLR2004 (more than any host has)
+        raise MalformedError("this cursor was not made here")
+    return int(cursor)
+
+
+def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | UnsetType | None = UNSET) -> HostAnswer:
+    href = host_href(agent.id)
+    short = None if host is None else host.summary
+    return HostAnswer(
+        id=str(agent.id),
+        href=href,
+        agent=AgentReference(agent.id.gid, agent.id.nid, agent_href(agent.id)),
+        state=agent.state,
+        name=agent.hostname if short is None else short.name,
+        cpu=None if short is None else short.cpu,
+        cores=None if short is None else short.cores,
+        memory=None if short is None else round(short.memory / GB, 2),
+        os=None if short is None else short.os,
+        first_seen=iso_or_none(agent.joined),
+        last_seen=iso_or_none(agent.last_seen),
+        facts=FactsReference(f"{href}/facts", None if host is None else host.sha256, facts),
+        versions=HistoryReference(f"{href}/history", 0 if host is None else host.versions),
+    )

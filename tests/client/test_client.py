@@ -157,6 +157,26 @@ def test_tasks_have_their_exit_status(master: ScriptedMaster, client: Client) ->
     assert (found.agent, found.code, found.exit_status, found.data) == ("1:2", "EXIT_STATUS", 3, "")
 
 
+def test_what_processes_and_hosts_consume_are_numbers_or_missing(master: ScriptedMaster, client: Client) -> None:
+    at = {"agent": {"gid": 1, "nid": 2}, "epoch": 5, "step": 30}
+    values = {"cpu": 1.5, "rss": None, "fds": "many"}
+    master.on("GET /api/v1/processes", answer({"items": [{**at, "domain": "d", "values": values}, {}], "next": None}))
+    master.on("GET /api/v1/agents/1:2/stats", answer({**at, "host": values}))
+    first, empty = client.processes(domain="d")
+    assert (first.agent, first.domain, first.name, first.values, first.epoch) == ("1:2", "d", "", {"cpu": 1.5}, 5)
+    assert (empty.values, empty.epoch, empty.step) == ({}, None, None)
+    told = client.agent_stats("1:2")
+    assert (told.agent, told.host, told.epoch, told.step) == ("1:2", {"cpu": 1.5}, 5, 30)
+
+
+def test_hosts_are_what_they_have_told(master: ScriptedMaster, client: Client) -> None:
+    items = [{"id": "1:1", "name": "a", "cores": 4, "memory": 1.5}, {"id": "1:2", "cores": None}]
+    master.on("GET /api/v1/hosts", answer({"items": items, "next": None}))
+    known, new = client.hosts()
+    assert (known.id, known.name, known.cores, known.memory) == ("1:1", "a", 4, 1.5)
+    assert (new.name, new.cores, new.memory, new.os) == ("", None, None, None)
+
+
 def test_a_log_without_follow_is_read_in_pages(master: ScriptedMaster, client: Client) -> None:
     pages = [{"items": [{"agent": "1:1", "level": 1, "data": d}], "next": c} for d, c in (("a", "1-0.0"), ("b", None))]
     master.on("GET /api/v1/jobs/j1/log", *map(answer, pages))

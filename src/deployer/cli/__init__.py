@@ -1,1 +1,1 @@
-"""The command line: `deployer run`, `agents`, `jobs` and the rest, over `deployer.client`."""
+"""The command line: `deployer run`, `top`, `agents` and the rest, over `deployer.client`."""

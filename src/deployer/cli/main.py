@@ -10,6 +10,9 @@ from deployer.cli.where import which_master
 
 COMMANDS = {
     "run": ("deployer.cli.run", "Run a command on a host and show its output."),
+    "top": ("deployer.cli.top", "Watch what hosts and processes consume."),
+    "ps": ("deployer.cli.ps", "List processes and what they consume."),
+    "hosts": ("deployer.cli.hosts", "List the hosts and what they are."),
     "agents": ("deployer.cli.agents", "List the agents."),
     "jobs": ("deployer.cli.jobs", "List the newest jobs."),
     "job": ("deployer.cli.job", "Show a job and its tasks."),

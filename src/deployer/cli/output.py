@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib import import_module
 from typing import IO, Any, Final
 
@@ -85,11 +85,14 @@ class _Stream:
         self._bytes.flush()
 
 
-def rows(titles: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    """A table on a terminal, else values between tabs, one line each, without titles."""
+def rows(titles: Sequence[str], lines: Iterable[Sequence[object]], right: Collection[str] = ()) -> None:
+    """A table on a terminal; else values between tabs, one line each, without titles.
+
+    `right`: titles of columns of numbers.
+    """
     shown = ([one_line("" if value is None else str(value)) for value in line] for line in lines)
     if sys.stdout.isatty():
-        import_module("deployer.cli.tables").show(titles, shown)  # rich takes 50 ms to import
+        import_module("deployer.cli.tables").show(titles, shown, right)  # rich takes 50 ms to import
         return
     for line in shown:
         click.echo("\t".join(line))

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deployer.client.errors import ClientError, Unreachable
-from deployer.client.records import Agent, Document, Dropped, Ended, Job, Message, Task
+from deployer.client.records import Agent, AgentStats, Document, Dropped, Ended, Host, Job, Message, Process, Task
 from deployer.client.sse import Event, Parser
 from deployer.client.transport import LOST, Transport, pause
 from deployer.kit.backoff import Backoff
@@ -101,6 +101,21 @@ class Client:
     def agents(self) -> Iterator[Agent]:
         """All agents."""
         return (Agent.read(item) for item in self._items("/api/v1/agents"))
+
+    def agent_stats(self, agent: str) -> AgentStats:
+        """What the host and the processes of one agent (`gid:nid`) consume now."""
+        return AgentStats.read(self._transport.ask("GET", f"/api/v1/agents/{quote(agent, safe=':')}/stats"))
+
+    def hosts(self, *, name: str | None = None) -> Iterator[Host]:
+        """All hosts, or those of this name."""
+        return (Host.read(item) for item in self._items("/api/v1/hosts", name=name))
+
+    def processes(
+        self, *, gid: int | None = None, nid: int | None = None, domain: str | None = None, name: str | None = None
+    ) -> Iterator[Process]:
+        """What runs on the agents and what it consumes; what is left out is any."""
+        found = self._items("/api/v1/processes", gid=gid, nid=nid, domain=domain, name=name)
+        return (Process.read(item) for item in found)
 
     def log(self, job_id: str, *, follow: bool = False) -> Iterator[Message | Dropped]:
         """What a job has put out, oldest first; with `follow` until its log is complete."""

@@ -87,6 +87,82 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """What the machine under an agent is. `memory`: GB; None for what it has not told yet."""
+
+    id: str
+    name: str
+    state: str
+    cpu: str | None
+    cores: int | None
+    memory: float | None
+    os: str | None
+    last_seen: str
+    document: Document
+
+    @classmethod
+    def read(cls, document: Document) -> "Host":
+        """From JSON."""
+        identity, name, state = (str(document.get(key) or "") for key in ("id", "name", "state"))
+        return cls(
+            id=identity,
+            name=name,
+            state=state,
+            cpu=document.get("cpu"),
+            cores=document.get("cores"),
+            memory=document.get("memory"),
+            os=document.get("os"),
+            last_seen=str(document.get("last_seen") or ""),
+            document=document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What runs under one domain and name on one agent: numbers of the `step` seconds from `epoch` (ms)."""
+
+    agent: str
+    domain: str
+    name: str
+    values: Mapping[str, float]
+    epoch: int | None
+    step: int | None
+    document: Document
+
+    @classmethod
+    def read(cls, document: Document) -> "Process":
+        """From JSON."""
+        agent = document.get("agent") or {}
+        return cls(
+            agent=f"{agent.get('gid')}:{agent.get('nid')}",
+            domain=str(document.get("domain") or ""),
+            name=str(document.get("name") or ""),
+            values=_numbers(document.get("values")),
+            epoch=document.get("epoch"),
+            step=document.get("step"),
+            document=document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStats:
+    """What one agent's host consumes: numbers of the `step` seconds from `epoch` (ms), None when there are none."""
+
+    agent: str
+    host: Mapping[str, float]
+    epoch: int | None
+    step: int | None
+    document: Document
+
+    @classmethod
+    def read(cls, document: Document) -> "AgentStats":
+        """From JSON."""
+        agent = document.get("agent") or {}
+        number = f"{agent.get('gid')}:{agent.get('nid')}"
+        return cls(number, _numbers(document.get("host")), document.get("epoch"), document.get("step"), document)
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One line or block of output."""
 
@@ -114,3 +190,9 @@ class Ended:
     """The log is complete; the job as it ended."""
 
     job: Job
+
+
+def _numbers(values: Any) -> Mapping[str, float]:
+    """What of it is a number."""
+    found = values if isinstance(values, dict) else {}
+    return {key: value for key, value in found.items() if isinstance(value, int | float)}

@@ -211,3 +211,54 @@ async def test_psutil_gives_each_process_to_its_nearest_root() -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+CHILD = r"""
+import os, signal, sys, time
+if sys.argv[2] == "ignored":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if (child := os.fork()) == 0:
+    with open(sys.argv[1] + "/data", "wb") as file:
+        file.write(bytes(20 << 20))
+        os.fsync(file.fileno())
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+    print(open("/proc/self/io").read().split("\nwrite_bytes: ")[1].split()[0], flush=True)
+    sys.stdin.readline()
+    os._exit(0)
+try:
+    os.waitpid(child, 0)
+except ChildProcessError:
+    pass
+print("over", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("how", ["waited", "ignored"])
+async def test_a_child_that_ended_counts_once_whether_it_was_seen_or_waited_for(
+    tmp_path: Path, *, how: str, seen: bool
+) -> None:
+    """What the ledger takes for granted of the kernel: only a child that is waited for is added to its parent."""
+    command = [sys.executable, "-c", CHILD, str(tmp_path), how]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        with closing(process.stdin) as ours, closing(process.stdout) as theirs:  # type: ignore[type-var]  # they are pipes
+            sampler = Sampler(reactor)  # type: ignore[arg-type]  # zope
+            written = int(theirs.readline())
+            roots = {"job": [process.pid] if seen else []}
+            await sampler.sample(roots)
+            ours.write(b"\n")
+            ours.flush()
+            assert theirs.readline() == b"over\n"
+            for _ in range(2):
+                last = (await sampler.sample({"job": [process.pid]}))["job"]
+            assert last.processes == 1
+            counted = seen or how == "waited"
+            assert written * counted <= last.write_bytes < written * counted + 5 * MB
+            assert 0.5 * counted <= last.cpu_s < 0.5 * counted + 0.4
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

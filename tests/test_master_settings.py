@@ -9,7 +9,7 @@ from deployer.config import MasterSettings, read
 from deployer.errors import StartError
 
 FILE = Path(__file__).resolve().parent.parent / "etc" / "master.toml"
-WITHOUT_DEFAULT = {"key_file", "redis"}
+WITHOUT_DEFAULT = {"drain_s", "key_file", "redis", "redis_commands"}
 
 
 def test_the_shipped_file_is_all_comments_and_changes_nothing() -> None:

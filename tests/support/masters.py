@@ -59,7 +59,7 @@ class Masters:
         self._redis.kill()
         self._redis.wait()
 
-    def start(self, number: int, *more: str) -> Program:
+    def start(self, number: int, **environment: str) -> Program:
         """Start a master, again on its port if it had one, and wait until it is ready."""
         data = self.folder / f"m{number}"
         port = self.urls.get(number, "").rpartition(":")[2] or "0"
@@ -68,8 +68,8 @@ class Masters:
         config.write_text("drain_s = 1.0\n")
         options.append(f"--config={config}")
         log = self.folder / f"m{number}.log"
-        master = Program("deployer-master", log, *options, f"--redis=unix:{self.socket}", *self.settings, *more)
-        master.start()
+        master = Program("deployer-master", log, *options, f"--redis=unix:{self.socket}", *self.settings)
+        master.start(**environment)
         self.masters[number] = master
         if number not in self.urls:
             self.urls[number] = until(lambda: _url(master) or "", what="the master's address")

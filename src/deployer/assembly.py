@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.logger import Logger
 
-from deployer.config import MasterSettings
+from deployer.config import MasterSettings, Network, proxies
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.commands import Commands
 from deployer.dispatch.jobs import Dispatcher
@@ -138,6 +138,7 @@ class Ground(Struct, frozen=True):
     wall: WallClock
     memory: Callable[[], float]
     log_share: int = limits.LOG_SHARE_BYTES
+    proxies: tuple[Network, ...] = ()
 
 
 class Core(Struct, frozen=True):
@@ -228,6 +229,7 @@ class Master(Service):
             hub=self._hub,
             clock=self._reactor,
             log_share=self._settings.log_share_bytes,
+            proxies=proxies(self._settings),
             wall=self._wall,
             memory=self._upkeep.memory,
         )
@@ -278,7 +280,8 @@ class Master(Service):
 
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
-    return HardenedSite(_root(ground, core), HttpLimits(max_body=_max_body), ground.clock)
+    limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
+    return HardenedSite(_root(ground, core), limits_of_http, ground.clock)
 
 
 def _max_body(path: bytes) -> int:

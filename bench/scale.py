@@ -20,6 +20,7 @@ from support.resp import Resp
 from support.simulated import Http, SimulatedAgent, ended, gathered
 from support.wait import until
 
+JOB = {"cmd": "execute", "args": {"cmd": "/bin/true"}}
 CLIENTS = 50
 JOBS = 100_000
 QUEUES = 20
@@ -35,7 +36,7 @@ async def submit(port: int, token: str, jobs: int) -> float:
     async def work(client: Http) -> None:
         for number in left:
             target = f"1:{1 + number % QUEUES}"
-            await client.ask("POST", "/api/v1/jobs", {"cmd": "ping", "target": target}, token)
+            await client.ask("POST", "/api/v1/jobs", JOB | {"target": target}, token)
 
     begin = time.perf_counter()
     await asyncio.gather(*(work(client) for client in clients))
@@ -88,14 +89,14 @@ async def connected(made: Fleet, port: int, join: str) -> None:
     made.master.start()
     await asyncio.to_thread(until, made.is_ready, what="the master")
     ready = time.monotonic()
-    # back is who has an answer to a poll that began after the kill: polls last 15 s
-    while any(agent.last < killed for agent in agents) and time.monotonic() < killed + 120:  # noqa: ASYNC110 (looks)
+    # back is whose poll began after the kill and was answered: polls last 15 s
+    while any(agent.asked < killed for agent in agents) and time.monotonic() < killed + 120:  # noqa: ASYNC110 (looks)
         await asyncio.sleep(0.1)
-    asked = sorted(agent.last for agent in agents)
-    missing = sum(agent.last < killed for agent in agents)
+    asked = sorted(agent.asked for agent in agents)
+    missing = sum(agent.asked < killed for agent in agents)
     print(
-        f"ready {ready - killed:.1f} s after the kill; all but {missing} have an answer (a poll lasts 15 s) within"
-        f" {asked[-1] - killed:.1f} s (asked: 20)",
+        f"ready {ready - killed:.1f} s after the kill; all but {missing} are back within {asked[-1] - killed:.1f} s,"
+        f" half of them within {asked[len(asked) // 2] - killed:.1f} s (asked: 20)",
         flush=True,
     )
     await ended(lives)
@@ -107,7 +108,8 @@ def main() -> None:
         token = (made.data / "admin-token").read_text().strip()
         join = (made.data / "join-token").read_text().strip()
         port = int(made.url.rpartition(":")[2])
-        asyncio.run(queued(made, port, token, join))
+        if "agents" not in sys.argv:
+            asyncio.run(queued(made, port, token, join))
         asyncio.run(connected(made, port, join))
 
 

@@ -6,7 +6,6 @@ agent does: with full-jitter backoff.
 
 import asyncio
 import json
-import random
 import secrets
 import time
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deployer.kit.backoff import Backoff
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
@@ -70,12 +70,12 @@ class Http:
 
 
 class SimulatedAgent:
-    """One of them. `polls` counts answers, `last` is the time of the last one."""
+    """One of them. `polls` counts answers, `asked` is when the last poll began that was answered."""
 
     def __init__(self, number: int, port: int, take: int = 0) -> None:
         self.agent = AgentId(1, number)
         self.polls = 0
-        self.last = 0.0
+        self.asked = 0.0
         self.commands = 0
         self.times: list[float] = []
         self._take = take
@@ -99,32 +99,31 @@ class SimulatedAgent:
 
     async def poll(self, wait_s: int = 15) -> int:
         """Ask once; how many commands came."""
-        begin = time.perf_counter()
+        begin, asked = time.perf_counter(), time.monotonic()
         path = f"/{self.agent.gid}/{self.agent.nid}/cmd?n={self._take}&wait={wait_s}"
         answer = await self._http.ask("GET", path, token=self._session)
         self.times.append(time.perf_counter() - begin)
         self.polls += 1
-        self.last = time.monotonic()
+        self.asked = asked
         self.commands += len(answer["commands"])
         return len(answer["commands"])
 
     async def live(self) -> None:
         """Poll until cancelled, whatever happens to the master."""
-        failures = 0
+        backoff = Backoff()
         while True:
             try:
                 if not self._session:
                     await self.open()
                 await self.poll()
-                failures = 0
+                backoff.reset()
+                continue
             except RefusedError as error:
                 if error.status in {401, 409}:
                     self._session = ""
-                failures += 1
             except LOST:
-                failures += 1
-            if failures:
-                await asyncio.sleep(random.uniform(0, min(60.0, 2**failures)))  # noqa: S311 (waiting, not secrets)
+                pass
+            await asyncio.sleep(backoff.next_delay())
 
 
 async def gathered(work: Iterable[Any], together: int = 100) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ from deployer.links.sessions import Challenges, Sessions
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.protocol.wire import MAX_POST_BYTES
+from deployer.rest import openapi
+from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
@@ -317,8 +320,10 @@ def _root(ground: Ground, core: Core) -> Root:
         refuse,
     )
 
+    about = AboutRoutes(lambda: openapi.document(openapi.operations(api), own_version()))
     api = Api(
         [
+            about,
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             HostRoutes(agents, hosts),
@@ -356,6 +361,14 @@ class TokenMaker(Service):
         await storage.stop()
         sys.stdout.write(f"{path}\n")
         self._reactor.stop()
+
+
+def own_version() -> str:
+    """Of the installed distribution."""
+    try:
+        return version("deployer")
+    except PackageNotFoundError:
+        return "0"
 
 
 def _data_dir(settings: MasterSettings) -> Path:

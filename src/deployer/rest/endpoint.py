@@ -52,6 +52,7 @@ class Declaration(Struct, frozen=True):
     query: type[Struct]
     streams: bool
     text: bool
+    statuses: Sequence[int]
 
 
 class Reader(Struct, frozen=True):
@@ -86,15 +87,17 @@ def endpoint(
     query: type[Struct] = NoQuery,
     streams: bool = False,
     text: bool = False,
+    statuses: Sequence[int] = (200,),
 ) -> Callable[[F], F]:
     """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
 
     `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
-    is text/plain.
+    is text/plain. `statuses` are those of answers that are no problems.
     """
 
     def declare(handler: F) -> F:
-        handler.declaration = Declaration(method, path, needs, returns, body, query, streams, text)  # type: ignore[attr-defined]  # a mark
+        its = Declaration(method, path, needs, returns, body, query, streams, text, statuses)
+        handler.declaration = its  # type: ignore[attr-defined]  # a mark
         return handler
 
     return declare
@@ -108,6 +111,7 @@ class Api:
     def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
+        self.handlers: dict[str, Handler] = {}
         self._authenticate = authenticate
         for noun in nouns:
             for name in dir(noun):
@@ -120,6 +124,7 @@ class Api:
         if name in self.declarations:
             raise ValueError(f"two handlers are named {name}: the last would answer for both")
         self.declarations[name] = declaration
+        self.handlers[name] = handler
 
         async def serve(request: Request, **path: str) -> None:
             try:

@@ -281,6 +281,24 @@ class Master(Service):
             os.close(self._lock)
 
 
+NOUNS: Final = (
+    AboutRoutes,
+    AgentRoutes,
+    HostRoutes,
+    JobRoutes,
+    JobLogRoutes,
+    ProcessRoutes,
+    ScriptRoutes,
+    StatsRoutes,
+)
+"""Whose declarations make the API's description."""
+
+
+def describe_api() -> dict[str, Any]:
+    """Make the OpenAPI document; no master has to run."""
+    return openapi.document(openapi.operations(NOUNS), own_version())
+
+
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
     limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
@@ -320,10 +338,9 @@ def _root(ground: Ground, core: Core) -> Root:
         refuse,
     )
 
-    about = AboutRoutes(lambda: openapi.document(openapi.operations(api), own_version()))
     api = Api(
         [
-            about,
+            AboutRoutes(describe_api),
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             HostRoutes(agents, hosts),

@@ -111,7 +111,6 @@ class Api:
     def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
-        self.handlers: dict[str, Handler] = {}
         self._authenticate = authenticate
         for noun in nouns:
             for name in dir(noun):
@@ -124,7 +123,6 @@ class Api:
         if name in self.declarations:
             raise ValueError(f"two handlers are named {name}: the last would answer for both")
         self.declarations[name] = declaration
-        self.handlers[name] = handler
 
         async def serve(request: Request, **path: str) -> None:
             try:

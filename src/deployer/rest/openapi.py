@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from deployer.model.access import Permission
-from deployer.rest.endpoint import Api, Declaration, NoQuery
+from deployer.rest.endpoint import Declaration, NoQuery
 from deployer.rest.problems import Problem
 
 PREFIX: Final = "/api/v1"
@@ -35,9 +35,11 @@ class Operation(Struct, frozen=True):
         return _PART.sub(r"{\1}", self.declaration.path)
 
 
-def operations(api: Api) -> list[Operation]:
-    """Those that are documented, in the order of their paths."""
-    found = [Operation(name, inspect.getdoc(api.handlers[name]) or "", its) for name, its in api.declarations.items()]
+def operations(nouns: Iterable[type]) -> list[Operation]:
+    """What classes of handlers declare, as far as it is documented, in the order of the paths."""
+    handlers = [(f"{noun.__name__}.{name}", getattr(noun, name)) for noun in nouns for name in dir(noun)]
+    declared = [(name, handler) for name, handler in handlers if hasattr(handler, "declaration")]
+    found = [Operation(name, inspect.getdoc(handler) or "", handler.declaration) for name, handler in declared]
     return sorted((one for one in found if one.path.startswith(PREFIX)), key=lambda one: (one.path, one.name))
 
 

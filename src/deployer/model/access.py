@@ -13,6 +13,7 @@ class Permission(Enum):
     READ = auto()
     EXECUTE = auto()
     SHELL = auto()
+    ADMIN = auto()
 
 
 class Role(Enum):
@@ -28,7 +29,7 @@ GRANTS: Final = {
     Role.VIEWER: frozenset({Permission.READ}),
     Role.OPERATOR: frozenset({Permission.READ, Permission.EXECUTE}),
     Role.OWNER: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
-    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
+    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL, Permission.ADMIN}),
 }
 
 

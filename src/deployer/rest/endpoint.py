@@ -103,12 +103,23 @@ def endpoint(
     return declare
 
 
+Begin = Callable[[str, str, Request], None]
+"""Told of each request with its route and method, when it begins."""
+
+
+def _unmeasured(route: str, method: str, request: Request) -> None:
+    """Nobody measures."""
+
+
 class Api:
     """All nouns on one Klein."""
 
     log = Logger()
 
-    def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
+    def __init__(
+        self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]], begin: Begin = _unmeasured
+    ) -> None:
+        self._begin = begin
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -125,6 +136,7 @@ class Api:
         self.declarations[name] = declaration
 
         async def serve(request: Request, **path: str) -> None:
+            self._begin(declaration.path, declaration.method, request)
             try:
                 answer = await self._answer(declaration, handler, request, path)
                 await _write(request, answer)

@@ -51,6 +51,7 @@ from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
+from deployer.rest.tokens import TokenRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
@@ -319,6 +320,7 @@ NOUNS: Final = (
     ProcessRoutes,
     ScriptRoutes,
     StatsRoutes,
+    TokenRoutes,
 )
 """Whose declarations make the API's description."""
 
@@ -376,11 +378,12 @@ def _root(ground: Ground, core: Core) -> Root:
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
+            TokenRoutes(tokens, agents, wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
-        Authenticator(tokens, clock).caller,
+        Authenticator(tokens, clock, wall).caller,
         ground.meter.begin,
     )
     ground.meter.watch_counts(

@@ -145,12 +145,12 @@ class TokenRoutes:
         shown = _user_token(token.kid, _texts(known, expires))
         return _created(NewTokenAnswer(token=token.text, **_parts(shown)), shown.href)
 
-    @endpoint("DELETE", "/api/v1/tokens/<token>", needs=Permission.MANAGE, returns=Revoked)
-    async def revoke(self, caller: Caller, token: str) -> Revoked:
+    @endpoint("DELETE", "/api/v1/tokens/<token_id>", needs=Permission.MANAGE, returns=Revoked)
+    async def revoke(self, caller: Caller, token_id: str) -> Revoked:
         """Revoke a token: within a second no master takes it any more."""
-        await self._tokens.revoke(caller.company, USER, token)
-        self._tell(caller, "revokes", token, "")
-        return Revoked(token)
+        await self._tokens.revoke(caller.company, USER, token_id)
+        self._tell(caller, "revokes", token_id, "")
+        return Revoked(token_id)
 
     @endpoint("GET", "/api/v1/join-tokens", needs=Permission.MANAGE, returns=JoinTokenPage)
     async def list_joining(self, caller: Caller) -> JoinTokenPage:
@@ -178,12 +178,12 @@ class TokenRoutes:
         shown = _join_token(token.kid, _texts(named, expires))
         return _created(NewJoinTokenAnswer(token=token.text, **_parts(shown)), shown.href)
 
-    @endpoint("DELETE", "/api/v1/join-tokens/<token>", needs=Permission.MANAGE, returns=Revoked)
-    async def revoke_joining(self, caller: Caller, token: str) -> Revoked:
+    @endpoint("DELETE", "/api/v1/join-tokens/<token_id>", needs=Permission.MANAGE, returns=Revoked)
+    async def revoke_joining(self, caller: Caller, token_id: str) -> Revoked:
         """Revoke a join token: nobody joins by it any more. Agents that have joined stay."""
-        await self._tokens.revoke(caller.company, JOIN, token)
-        self._tell(caller, "revokes", token, "to join")
-        return Revoked(token)
+        await self._tokens.revoke(caller.company, JOIN, token_id)
+        self._tell(caller, "revokes", token_id, "to join")
+        return Revoked(token_id)
 
     def _tell(self, caller: Caller, does: str, kid: str, what: str) -> None:
         self.log.warn("audit: user {user} {does} token {kid} {what}", user=caller.user, does=does, kid=kid, what=what)

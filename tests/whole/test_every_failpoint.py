@@ -2,14 +2,13 @@
 
 import http.client
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployer.protocol.failpoints import AGENT, MASTER
-from support.programs import Fleet, Program, fleet
+from support.programs import Fleet, Program
 from support.wait import until
 
 pytestmark = pytest.mark.long
@@ -18,14 +17,6 @@ JOBS = 6
 AT_START = {"join_done", "session_begun", "session_done", "session_opened"}
 AFTER_RESTART = {"recovering", "recovered"}
 UNREACHED = (OSError, urllib.error.URLError, http.client.HTTPException)
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 class Scene:

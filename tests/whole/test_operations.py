@@ -3,24 +3,14 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from deployer.tap import Options
-from support.programs import ROOT, Fleet, fleet
+from support.programs import ROOT, Fleet
 from support.wait import until
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def told(heading: str) -> list[str]:

@@ -3,12 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from support.programs import Fleet, fleet
+from support.programs import Fleet
 
 EXAMPLES = 100
 CONFIGURATION = """
@@ -20,14 +17,6 @@ expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429"]
 # DELETE of a job ends it; its record stays for its retention.
 enabled = false
 """
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def test_all_checks_hold_for_a_hundred_examples_of_each_operation(running: Fleet, tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """A wall clock that is put right by a day, either way, ends no job early, hangs nothing and doubles nothing."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from support.masters import masters
-from support.programs import Fleet, Program, fleet
+from support.programs import Fleet, Program
 from support.wait import until
 
 DAY_S = 86_400
@@ -43,14 +42,6 @@ class Clock:
 def restart(program: Program, clock: Clock) -> None:
     program.stop()
     program.start(**clock.environment)
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def off_by(stamp: str) -> float:

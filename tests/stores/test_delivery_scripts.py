@@ -67,6 +67,18 @@ async def test_a_command_that_was_not_accepted_comes_again_in_its_old_order(seed
     assert await seeded.agents.claim(session, 10) == [b"wire-a", b"wire-b", b"wire-c"]
 
 
+async def test_the_old_order_is_that_of_submission_and_not_of_names(seeded: Seeded) -> None:
+    for job in ("c", "a", "b"):
+        await seeded.submit(job)
+    session = await seeded.session()
+    arguments = [str(AGENT), session.epoch, 10, 0, 0, 10**6]
+    names = [keys.agent(AGENT), keys.prefix(COMPANY)]
+    for _ in range(2):
+        assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", b"wire-c", b"wire-a", b"wire-b"]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-c", b"wire-a", b"wire-b"]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-c", b"wire-a", b"wire-b"]
+
+
 async def test_an_accepted_command_does_not_come_again(seeded: Seeded) -> None:
     await seeded.submit("a")
     first = await seeded.session()

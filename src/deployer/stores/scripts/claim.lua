@@ -23,6 +23,7 @@ end
 
 local answer = { 'OK' }
 local bytes = tonumber(ARGV[6])
+local sent = 0
 local function take(list, most)
   for _ = 1, most + 100 do
     if most <= 0 or bytes <= 0 then
@@ -35,7 +36,9 @@ local function take(list, most)
     local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
     local known = redis.pcall('HMGET', task, 'state', 'job', 'wire')
     if known[1] == 'QUEUED' and known[2] and known[3] then
-      redis.call('ZADD', inflight, int(now + tonumber(ARGV[4])), id)
+      -- by thousandths of the last millisecond of the lease: what comes again comes in the order in which it was sent
+      redis.call('ZADD', inflight, string.format('%.3f', now + tonumber(ARGV[4]) - 1 + sent / 1000), id)
+      sent = sent + 1
       redis.call('HSET', task, 'sent', int(now))
       move(prefix, task, known[2], 'QUEUED', 'SENT')
       table.insert(answer, known[3])

@@ -25,9 +25,9 @@ if ARGV[7] ~= '' then
 end
 redis.call('HSET', KEYS[2], 'agent', ARGV[1], 'epoch', epoch, 'instance', ARGV[2], 'company', known[6])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
--- what an earlier session was sent and did not accept is due again at once
-for _, id in ipairs(redis.call('ZRANGE', agent .. ':inflight', 0, 99)) do
-  redis.call('ZADD', agent .. ':inflight', 'XX', 0, id)
+-- what an earlier session was sent and did not accept is due again at once, in its order
+for place, id in ipairs(redis.call('ZRANGE', agent .. ':inflight', 0, 99)) do
+  redis.call('ZADD', agent .. ':inflight', 'XX', place, id)
 end
 touch(agent, ARGV[1], prefix, 0, now)
 return { 'OK', epoch }

@@ -6,14 +6,14 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.stores import keys, scripts
 from deployer.stores.jobs import JobDocument
-from support.seeded import AGENT, COMPANY, INSTANCE, NOW, Seeded, ok
+from support.seeded import AGENT, COMPANY, INSTANCE, NOW, Seeded, ok, wire
 
 
 async def test_a_job_goes_from_queued_to_its_result(seeded: Seeded) -> None:
     assert await seeded.submit("j") == "OK"
     assert await seeded.state("j") == "QUEUED"
     session = await seeded.session()
-    assert await seeded.agents.claim(session, 10) == [b"wire-j"]
+    assert await seeded.agents.claim(session, 10) == [wire("j")]
     assert await seeded.counts("j") == {"SENT": 1}
     assert await seeded.agents.accept(session, ["j"]) == ["START"]
     assert await seeded.counts("j") == {"RUNNING": 1}
@@ -29,7 +29,7 @@ async def test_the_same_job_again_is_a_duplicate_and_another_body_a_conflict(see
     assert await seeded.submit("j", sha="a") == "DUP"
     assert await seeded.submit("j", sha="b") == "CONFLICT"
     session = await seeded.session()
-    assert await seeded.agents.claim(session, 10) == [b"wire-j"]
+    assert await seeded.agents.claim(session, 10) == [wire("j")]
     assert await seeded.agents.claim(session, 10) == []
 
 
@@ -61,22 +61,31 @@ async def test_a_command_that_was_not_accepted_comes_again_in_its_old_order(seed
     for job in ("a", "b", "c"):
         await seeded.submit(job)
     session = await seeded.session()
-    arguments = [str(AGENT), session.epoch, 2, 0, 0, 10**6]  # a lease of 0 ms has ended at once
+    arguments = [str(AGENT), session.epoch, 2, 0, 0, 10**6, 10**6]  # a lease of 0 ms has ended at once
     names = [keys.agent(AGENT), keys.prefix(COMPANY)]
-    assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", b"wire-a", b"wire-b"]
-    assert await seeded.agents.claim(session, 10) == [b"wire-a", b"wire-b", b"wire-c"]
+    assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", [], b"a", wire("a"), b"b", wire("b")]
+    assert await seeded.agents.claim(session, 10) == [wire("a"), wire("b"), wire("c")]
 
 
 async def test_the_old_order_is_that_of_submission_and_not_of_names(seeded: Seeded) -> None:
     for job in ("c", "a", "b"):
         await seeded.submit(job)
     session = await seeded.session()
-    arguments = [str(AGENT), session.epoch, 10, 0, 0, 10**6]
+    arguments = [str(AGENT), session.epoch, 10, 0, 0, 10**6, 10**6]
     names = [keys.agent(AGENT), keys.prefix(COMPANY)]
     for _ in range(2):
-        assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", b"wire-c", b"wire-a", b"wire-b"]
-    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-c", b"wire-a", b"wire-b"]
-    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-c", b"wire-a", b"wire-b"]
+        assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [
+            b"OK",
+            [],
+            b"c",
+            wire("c"),
+            b"a",
+            wire("a"),
+            b"b",
+            wire("b"),
+        ]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [wire("c"), wire("a"), wire("b")]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [wire("c"), wire("a"), wire("b")]
 
 
 async def test_an_accepted_command_does_not_come_again(seeded: Seeded) -> None:
@@ -92,7 +101,7 @@ async def test_an_accepted_command_does_not_come_again(seeded: Seeded) -> None:
 async def test_a_new_session_gets_at_once_what_the_old_one_did_not_accept(seeded: Seeded) -> None:
     await seeded.submit("a")
     await seeded.agents.claim(await seeded.session(), 10)
-    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-a"]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [wire("a")]
 
 
 async def test_an_old_session_can_do_nothing(seeded: Seeded) -> None:
@@ -173,11 +182,11 @@ async def test_cancelling_what_runs_sends_one_kill_before_other_work(seeded: See
     await seeded.agents.accept(session, ["a"])
     await seeded.submit("b")
     for _ in range(2):
-        assert await seeded.jobs.cancel(COMPANY, b"{}", [("a", AGENT, "a:kill", b"kill")]) == ["KILLING"]
-    assert await seeded.agents.claim(session, 10) == [b"kill", b"wire-b"]
+        assert await seeded.jobs.cancel(COMPANY, b"{}", [("a", AGENT, "a:kill", wire("kill"))]) == ["KILLING"]
+    assert await seeded.agents.claim(session, 10) == [wire("kill"), wire("b")]
     assert await seeded.agents.accept(session, ["a:kill"]) == ["START"]
     assert await seeded.agents.finish(session, [ok("a:kill"), ok("a")]) == ["OK", "OK"]
-    assert await seeded.jobs.cancel(COMPANY, b"{}", [("a", AGENT, "a:kill", b"kill")]) == ["FINAL"]
+    assert await seeded.jobs.cancel(COMPANY, b"{}", [("a", AGENT, "a:kill", wire("kill"))]) == ["FINAL"]
     assert await seeded.redis.call("GET", f"{keys.prefix(COMPANY)}open") == b"1"  # b; a kill does not count
 
 
@@ -239,14 +248,14 @@ async def test_a_damaged_entry_in_a_queue_does_not_stop_the_others(seeded: Seede
     await seeded.redis.call("HSET", keys.task(COMPANY, "half", AGENT), "state", "QUEUED")
     await seeded.redis.call("RPUSH", f"{keys.agent(AGENT)}:queue", "half")
     await seeded.submit("good")
-    assert await seeded.agents.claim(await seeded.session(), 10) == [b"wire-good"]
+    assert await seeded.agents.claim(await seeded.session(), 10) == [wire("good")]
 
 
 async def test_an_answer_to_a_poll_stays_within_its_bytes(seeded: Seeded) -> None:
     for job in ("a", "b", "c"):
         await seeded.submit(job)
     session = await seeded.session()
-    arguments = [str(AGENT), session.epoch, 10, 30_000, 5_000, 8]
+    arguments = [str(AGENT), session.epoch, 10, 30_000, 5_000, 32, 10**6]
     names = [keys.agent(AGENT), keys.prefix(COMPANY)]
-    assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", b"wire-a", b"wire-b"]
+    assert await seeded.redis.run(scripts.CLAIM, names, arguments) == [b"OK", [], b"a", wire("a"), b"b", wire("b")]
     assert session.instance == INSTANCE

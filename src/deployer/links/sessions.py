@@ -111,8 +111,15 @@ class Sessions:
     async def _check_signature(self, agent: AgentId, request: SessionRequest) -> None:
         stored = await self._agents.public_key(agent)
         text = session_text(agent, request.instance, request.challenge)
-        if stored is None or not verifies(read_public(stored), request.signature, text):
+        if stored is None or not _verifies(stored, request.signature, text):
             raise UnauthorizedError("this agent is not known here, or the signature is not by its key")
+
+
+def _verifies(stored: str, signature: str, text: bytes) -> bool:
+    try:
+        return verifies(read_public(stored), signature, text)
+    except ValueError:  # a damaged record proves nothing
+        return False
 
 
 def _digest(secret: str) -> str:

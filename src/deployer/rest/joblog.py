@@ -68,7 +68,7 @@ class JobLogRoutes:
         Where the master's share of a log ends, the pages go on with what the agent keeps; a stream does not.
         """
         record = await self._jobs.job(caller.company, known_id(job))
-        labels = msgspec.json.decode(bytes(record.document.args), type=_Labels)
+        labels = _labels(record)
         if query.cursor is not None and query.cursor.startswith(PREFIX):
             return await self._kept(caller, record, query, labels)
         after = _place(reader.last_event_id or query.cursor)
@@ -82,6 +82,8 @@ class JobLogRoutes:
 
     async def _rest(self, caller: Caller, record: JobRecord, page: Sequence[Line]) -> str | None:
         """Where the log goes on with the agent, when the master's share was not all of it."""
+        if record.damaged:
+            return None
         agent = AgentId.parse(record.document.target)
         task = await self._jobs.task(caller.company, record.document.id, agent)
         if not task.log_dropped:
@@ -110,6 +112,13 @@ class JobLogRoutes:
             for one in found.items
         ]
         return LogPage(items, None if found.next is None else f"{PREFIX}{found.next}")
+
+
+def _labels(record: JobRecord) -> _Labels:
+    try:
+        return msgspec.json.decode(bytes(record.document.args), type=_Labels)
+    except msgspec.ValidationError:  # a damaged record may say anything
+        return _Labels()
 
 
 async def _events(batches: AsyncIterator[Batch], labels: _Labels) -> AsyncIterator[bytes]:

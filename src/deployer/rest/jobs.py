@@ -9,7 +9,7 @@ from deployer.errors import MalformedError, NotFoundError
 from deployer.kit.threads import Threads
 from deployer.model.access import Caller, Permission
 from deployer.model.jobs import job_state
-from deployer.protocol import resultdata
+from deployer.protocol import codes, resultdata
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
@@ -31,11 +31,12 @@ class TasksAnswer(Struct, frozen=True):
 
 
 class JobAnswer(Struct, frozen=True, kw_only=True):
-    """A job as clients see it."""
+    """A job as clients see it. `code` is CORRUPT where its record at the master is damaged, else null."""
 
     id: str
     href: str
     state: str
+    code: str | None
     cmd: str
     args: Raw
     target: str
@@ -242,6 +243,7 @@ def job_answer(record: JobRecord) -> JobAnswer:
         id=document.id,
         href=href,
         state=job_state(record.counts),
+        code=codes.CORRUPT if record.damaged else None,
         cmd=document.cmd,
         args=document.args,
         target=document.target,

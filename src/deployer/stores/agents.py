@@ -1,7 +1,7 @@
 """Agents in Redis: their record, their session, and the scripts by which commands go out and results come in."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -9,6 +9,7 @@ from msgspec import Struct
 from deployer.errors import ConflictError, NotFoundError, OtherInstanceError, StaleSessionError, UnauthorizedError
 from deployer.model import limits, retention
 from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
+from deployer.protocol.commands import Envelope
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.wire import JoinRequest, Receipt, Verdict
@@ -16,6 +17,8 @@ from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
 
 CLAIM_BYTES = 1024 * 1024
+WIRE_BYTES = 8 * 1024 * 1024
+"""Longer than any command is that was made here."""
 AgentState = Literal["pending", "online", "overdue", "offline", "draining", "revoked"]
 
 
@@ -63,11 +66,15 @@ class Entry(Struct, frozen=True):
 
 
 class Logged(Struct, frozen=True):
-    """What became of a batch: the highest stored number, messages over the share, messages of foreign tasks."""
+    """What became of a batch: the highest stored number, and messages that were not stored.
+
+    They are over the share, of foreign tasks, or their stream is none.
+    """
 
     acked: int
     over: int
     foreign: int
+    lost: int
 
 
 class Agents:
@@ -98,8 +105,8 @@ class Agents:
 
     async def public_key(self, agent: AgentId) -> str | None:
         """The key that the agent joined with; None for an agent that does not exist."""
-        raw = await self._redis.call("HGET", keys.agent(agent), "public_key")
-        return None if raw is None else raw.decode()
+        raw = await self._redis.read("HGET", keys.agent(agent), "public_key")
+        return self._redis.damage.read(keys.agent(agent), bytes.decode, raw)
 
     async def open_session(self, opened: Opened) -> int:
         """Replace the agent's session; the new epoch."""
@@ -126,23 +133,37 @@ class Agents:
 
     async def session(self, digest: str) -> Session | None:
         """Whom the session with this digest stands for; None when there is none or it has ended."""
-        fields = await self._redis.call("HMGET", keys.session(digest), "agent", "epoch", "instance", "company")
-        if fields[0] is None:
+        fields = await self._redis.read("HMGET", keys.session(digest), "agent", "epoch", "instance", "company")
+        if None in fields:
             return None
-        agent, epoch, instance, company = (raw.decode() for raw in fields)
-        return Session(AgentId.parse(agent), int(epoch), instance, company)
+        try:
+            agent, epoch, instance, company = (raw.decode() for raw in fields)
+            return Session(AgentId.parse(agent), int(epoch), instance, company)
+        except ValueError:
+            self._redis.damage.found(keys.session(digest))
+            return None
 
     async def claim(self, session: Session, count: int) -> list[bytes]:
-        """Take up to `count` commands, and up to 100 kills; each an envelope as JSON."""
-        arguments = [str(session.agent), session.epoch, count, limits.LEASE_MS, TOUCH_MS, CLAIM_BYTES]
-        answer: list[bytes] = await self._redis.run(scripts.CLAIM, _keys(session), arguments)
-        return _fresh(answer)
+        """Take up to `count` commands, and up to 100 kills; each an envelope as JSON.
+
+        What is none ends as CORRUPT: among the others it would make the answer unreadable for ever.
+        """
+        arguments = [str(session.agent), session.epoch, count, limits.LEASE_MS, TOUCH_MS, CLAIM_BYTES, WIRE_BYTES]
+        damaged, *flat = _fresh(await self._redis.run(scripts.CLAIM, _keys(session), arguments))
+        self._redis.damage.tasks_ended(session.company, damaged)
+        claimed = list(zip(flat[::2], flat[1::2], strict=True))
+        bad = [id_ for id_, wire in claimed if not _is_envelope(wire)]
+        if not bad:
+            return [wire for _, wire in claimed]
+        await self._redis.run(scripts.CORRUPT, _keys(session), [str(session.agent), *bad])
+        self._redis.damage.tasks_ended(session.company, [b"%b@%b" % (id_, str(session.agent).encode()) for id_ in bad])
+        return [wire for id_, wire in claimed if id_ not in bad]
 
     async def accept(self, session: Session, ids: Sequence[str]) -> list[Verdict]:
         """Bind tasks to the instance that has them in its journal."""
         arguments = [str(session.agent), session.epoch, session.instance, TOUCH_MS, *ids]
         answer = await self._redis.run(scripts.ACCEPT, _keys(session), arguments)
-        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+        return self._words(session, answer)  # type: ignore[return-value]  # the script's words
 
     async def finish(self, session: Session, results: Sequence[Result]) -> list[Receipt]:
         """Keep results for ever, or tell why not."""
@@ -150,7 +171,7 @@ class Agents:
         for result in results:
             arguments += (result.id, result.state, _encode(result))
         answer = await self._redis.run(scripts.RESULT, _keys(session), arguments)
-        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+        return self._words(session, answer)  # type: ignore[return-value]  # the script's words
 
     async def record_runs(self, session: Session, runs: Sequence[Result]) -> list[Receipt]:
         """Keep records of finished runs, the last hundred of each task."""
@@ -164,7 +185,7 @@ class Agents:
         for run in runs:
             arguments += (run.id, run.run, _encode(run))
         answer = await self._redis.run(scripts.RUN, _keys(session), arguments)
-        return [word.decode() for word in _fresh(answer)]  # type: ignore[misc]  # the script's words
+        return self._words(session, answer)  # type: ignore[return-value]  # the script's words
 
     async def log(self, session: Session, boot: str, seq: int, entries: Sequence[Entry]) -> Logged:
         """Store one batch of messages, once."""
@@ -182,9 +203,15 @@ class Agents:
         answer = _fresh(await self._redis.run(scripts.LOG, _keys(session), arguments))
         return Logged(*map(int, answer))
 
+    def _words(self, session: Session, answer: list[Any]) -> list[str]:
+        words = _fresh(answer)
+        if words and isinstance(words[-1], list):
+            self._redis.damage.tasks_ended(session.company, words.pop())
+        return [word.decode() for word in words]
+
     async def agent(self, company: str, agent: AgentId) -> AgentRecord:
         """One agent; NotFoundError when the company has none of this number."""
-        record = _agent(agent, await self._redis.call("HMGET", keys.agent(agent), *_FIELDS))
+        record = self._record(agent, await self._redis.read("HMGET", keys.agent(agent), *_FIELDS))
         if record is None or record.company != company:
             raise NotFoundError("this agent does not exist")
         return record
@@ -200,11 +227,18 @@ class Agents:
         """Agents by number, those after `after` when it is given."""
         start = "-" if after is None else f"({_place(after)}"
         index = f"{keys.prefix(company)}agents"
-        places = await self._redis.call("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, count)
+        places = await self._redis.read("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, count)
         ids = [AgentId(*map(int, place.decode().split(":"))) for place in places]
-        replies = await self._redis.calls([("HMGET", keys.agent(one), *_FIELDS) for one in ids])
-        found = [_agent(one, reply) for one, reply in zip(ids, replies, strict=True)]
+        replies = await self._redis.reads([("HMGET", keys.agent(one), *_FIELDS) for one in ids])
+        found = [self._record(one, reply) for one, reply in zip(ids, replies, strict=True)]
         return [record for record in found if record is not None]
+
+    def _record(self, agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
+        try:
+            return _agent(agent, fields)
+        except ValueError:  # not UTF-8, not JSON, not a number
+            self._redis.damage.found(keys.agent(agent))
+            return None
 
     async def review_presence(self) -> int:
         """Let silent agents become overdue and offline; how many changed."""
@@ -215,6 +249,7 @@ class Agents:
 
 
 _encode = msgspec.json.Encoder().encode
+_envelope = msgspec.json.Decoder(Envelope).decode
 _names = msgspec.json.Decoder(list[str]).decode
 _FIELDS = ("company", "state", "hostname", "version", "extensions", "last_seen", "joined")
 _JOIN_REFUSALS = {
@@ -228,7 +263,15 @@ def _keys(session: Session) -> list[str]:
     return [keys.agent(session.agent), keys.prefix(session.company)]
 
 
-def _fresh(answer: list[bytes]) -> list[bytes]:
+def _is_envelope(wire: bytes) -> bool:
+    try:
+        _envelope(wire)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _fresh(answer: list[Any]) -> list[Any]:
     if answer[0] == b"STALE":
         raise StaleSessionError("a newer session of this agent has taken over")
     return answer[1:]

@@ -61,25 +61,36 @@ class Hosts:
 
     async def facts(self, agent: AgentId) -> HostFacts:
         """All of a host; NotFoundError when it has told none yet."""
-        raw = await self._redis.call("HGET", keys.host(agent), "facts")
-        if raw is None:
+        found = self._facts(agent, await self._redis.read("HGET", keys.host(agent), "facts"))
+        if found is None:
             raise NotFoundError("this host has not told its facts yet")
-        return _facts(raw)
+        return found
 
     async def records(self, agents: Sequence[AgentId]) -> list[HostRecord | None]:
         """Each of these hosts in short, None for one that has told nothing yet."""
-        found = await self._redis.calls([("HMGET", keys.host(one), "summary", "n", "sha") for one in agents])
-        return [None if short is None else HostRecord(_summary(short), int(n), sha.decode()) for short, n, sha in found]
+        found = await self._redis.reads([("HMGET", keys.host(one), "summary", "n", "sha") for one in agents])
+        return [self._record(one, fields) for one, fields in zip(agents, found, strict=True)]
 
     async def versions(self, agent: AgentId, below: int | None, count: int) -> list[Version]:
         """The newest `count`, or those with numbers below `below`."""
         most = "+inf" if below is None else f"({below}"
         asked = ("ZREVRANGEBYSCORE", keys.host_versions(agent), most, "-inf", "LIMIT", 0, count)
-        return [_version(raw) for raw in await self._redis.call(*asked)]
+        read = self._redis.damage.read
+        found = [read(keys.host_versions(agent), _version, raw) for raw in await self._redis.read(*asked)]
+        return [one for one in found if one is not None]
 
     async def _known(self, agent: AgentId) -> tuple[int, HostFacts | None]:
-        n, raw = await self._redis.call("HMGET", keys.host(agent), "n", "facts")
-        return int(n or 0), None if raw is None else _facts(raw)
+        n, raw = await self._redis.read("HMGET", keys.host(agent), "n", "facts")
+        return self._redis.damage.read(keys.host(agent), int, n) or 0, self._facts(agent, raw)
+
+    def _facts(self, agent: AgentId, raw: bytes | None) -> HostFacts | None:
+        return self._redis.damage.read(keys.host(agent), _facts, raw)
+
+    def _record(self, agent: AgentId, fields: Sequence[bytes | None]) -> HostRecord | None:
+        short, n, sha = fields
+        read, key = self._redis.damage.read, keys.host(agent)
+        told, number = read(key, _summary, short), read(key, int, n)
+        return None if told is None or number is None else HostRecord(told, number, read(key, bytes.decode, sha) or "")
 
     async def _put(self, session: Session, number: int, news: Sequence[object]) -> tuple[int, bool] | None:
         """The number of what is kept now, and whether it is new; None when another has changed it since it was read."""

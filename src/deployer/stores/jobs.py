@@ -1,7 +1,8 @@
 """Jobs and tasks in Redis. Every key carries the company."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -10,12 +11,15 @@ from deployer.errors import NotFoundError
 from deployer.model import limits, retention
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
-from deployer.protocol.states import TASK_STATES, TaskState
+from deployer.protocol.states import FINAL, TASK_STATES, TaskState
 from deployer.stores import keys, scripts
+from deployer.stores.damage import CORRUPT_RESULT
 from deployer.stores.redis import Redis
 
 Submitted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_AGENT"]
 Cancelled = Literal["CANCELLED", "KILLING", "FINAL", "UNKNOWN"]
+MOST_RESULT_BYTES: Final = 8 * 1024 * 1024
+"""Longer than any result is that was taken here."""
 
 
 class JobDocument(Struct, frozen=True, kw_only=True):
@@ -44,7 +48,10 @@ class NewTask(Struct, frozen=True):
 
 
 class JobRecord(Struct, frozen=True):
-    """A job as it stands: its document, its tasks by state, its end (epoch ms) and where its log lies."""
+    """A job as it stands: its document, its tasks by state, its end (epoch ms) and where its log lies.
+
+    `damaged`: its record cannot be read, and this is what stands for it.
+    """
 
     document: JobDocument
     counts: Mapping[TaskState, int]
@@ -52,6 +59,7 @@ class JobRecord(Struct, frozen=True):
     log_stream: str | None
     log_first: str
     log_last: str
+    damaged: bool = False
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
@@ -100,7 +108,7 @@ class Jobs:
 
     async def job(self, company: str, job_id: str) -> JobRecord:
         """One job; NotFoundError when the company has none of this id."""
-        record = _job(await self._redis.call("HGETALL", keys.job(company, job_id)))
+        record = (await self._records(company, [job_id]))[0]
         if record is None:
             raise NotFoundError("this job does not exist")
         return record
@@ -109,27 +117,78 @@ class Jobs:
         """Jobs, newest first, each with its place in the list; those after the place `before` when that is given."""
         end = "+" if before is None else f"({before}"
         index = f"{keys.prefix(company)}jobs"
-        places = [raw.decode() for raw in await self._redis.call("ZREVRANGEBYLEX", index, end, "-", "LIMIT", 0, count)]
-        wanted = [("HGETALL", keys.job(company, place.partition(":")[2])) for place in places]
-        found = zip(places, map(_job, await self._redis.calls(wanted)), strict=True)
+        raw = await self._redis.read("ZREVRANGEBYLEX", index, end, "-", "LIMIT", 0, count)
+        places = [place for one in raw if (place := self._text(index, one)) is not None]
+        found = zip(places, await self._records(company, [place.partition(":")[2] for place in places]), strict=True)
         return [(place, record) for place, record in found if record is not None]
+
+    async def _records(self, company: str, ids: Sequence[str]) -> list[JobRecord | None]:
+        """Each of these jobs, None for one that is not there. What cannot be read stands there as ERROR."""
+        replies = await self._redis.reads([("HGETALL", keys.job(company, id_)) for id_ in ids])
+        return [self._record(company, id_, reply) for id_, reply in zip(ids, replies, strict=True)]
+
+    def _record(self, company: str, id_: str, flat: list[bytes] | None) -> JobRecord | None:
+        if flat is None:
+            return _damaged_job(id_)
+        try:
+            return _job(flat) if flat else None
+        except (ValueError, KeyError, RecursionError):
+            self._redis.damage.found(keys.job(company, id_))
+            return _damaged_job(id_)
+
+    def _text(self, key: str, raw: bytes) -> str | None:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            self._redis.damage.found(key)
+            return None
 
     async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord]:
         """Tasks of a job in the order they were made."""
-        members = await self._redis.call("LRANGE", f"{keys.job(company, job_id)}:tasks", start, start + count - 1)
-        names = [_member(raw) for raw in members]
-        wanted = [("HMGET", keys.task(company, task, agent), *_TASK_FIELDS) for task, agent in names]
-        replies = await self._redis.calls(wanted)
-        return [_task(*name, reply) for name, reply in zip(names, replies, strict=True)]
+        key = f"{keys.job(company, job_id)}:tasks"
+        members = await self._redis.read("LRANGE", key, start, start + count - 1)
+        names = [name for raw in members if (name := self._member(key, raw)) is not None]
+        found = await self._tasks(company, names)
+        if any(one.result == CORRUPT_RESULT for one in found):
+            await self.job(company, job_id)  # gone meanwhile: that is no damage
+        return found
 
     async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
         """One task; NotFoundError when the company has none of this id on this agent."""
-        return _task(task, agent, await self._redis.call("HMGET", keys.task(company, task, agent), *_TASK_FIELDS))
+        if not await self._redis.call("EXISTS", keys.task(company, task, agent)):
+            raise NotFoundError("this task does not exist any more")
+        return (await self._tasks(company, [(task, agent)]))[0]
 
     async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
         """Finished runs of a task that goes on, oldest first; the last hundred of them."""
-        raw = await self._redis.call("ZRANGE", f"{keys.task(company, task, agent)}:runs", 0, -1)
-        return [_result(one) for one in raw]
+        key = f"{keys.task(company, task, agent)}:runs"
+        found = []
+        for one in await self._redis.read("ZRANGE", key, 0, -1):
+            try:
+                found.append(_read_result(one))
+            except (ValueError, RecursionError):
+                self._redis.damage.found(key)
+        return found
+
+    async def _tasks(self, company: str, names: Sequence[tuple[str, AgentId]]) -> list[TaskRecord]:
+        """These tasks; one whose record is not there or cannot be read stands there as CORRUPT."""
+        wanted = [("HMGET", keys.task(company, task, agent), *_TASK_FIELDS) for task, agent in names]
+        found = []
+        for (task, agent), reply in zip(names, await self._redis.reads(wanted), strict=True):
+            try:
+                found.append(_task(task, agent, reply))
+            except (ValueError, RecursionError):
+                self._redis.damage.found(keys.task(company, task, agent))
+                found.append(_damaged_task(task, agent))
+        return found
+
+    def _member(self, key: str, raw: bytes) -> tuple[str, AgentId] | None:
+        try:
+            task, _, agent = raw.decode().partition("@")
+            return task, AgentId.parse(agent)
+        except ValueError:
+            self._redis.damage.found(key)
+            return None
 
     async def cancel(
         self, company: str, unstarted: bytes, kills: Sequence[tuple[str, AgentId, str, bytes]]
@@ -139,12 +198,15 @@ class Jobs:
         for task, agent, kill, wire in kills:
             arguments += (task, str(agent), kill, wire)
         answer = await self._redis.run(scripts.CANCEL, [keys.prefix(company)], arguments)
+        if answer and isinstance(answer[-1], list):
+            self._redis.damage.tasks_ended(company, answer.pop())
         return [one.decode() for one in answer]
 
     async def expire(self, result: bytes, now_ms: int) -> int:
         """End up to 100 tasks that were not started in time; how many were looked at."""
-        looked: int = await self._redis.run(scripts.EXPIRE, [keys.DEADLINES], [result, now_ms])
-        return looked
+        looked, damaged = await self._redis.run(scripts.EXPIRE, [keys.DEADLINES], [result, now_ms])
+        self._redis.damage.tasks_ended("", damaged)
+        return int(looked)
 
     async def retire(self, company: str) -> int:
         """Remove up to 100 finished jobs past their retention; how many went."""
@@ -159,31 +221,62 @@ _result = msgspec.json.Decoder(Result).decode
 _TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped")
 
 
-def _job(flat: list[bytes]) -> JobRecord | None:
+_ENTRY = re.compile(rb"[0-9]{1,19}-[0-9]{1,19}")
+
+
+def _job(flat: list[bytes]) -> JobRecord:
+    """ValueError or KeyError for what is no job."""
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    if b"doc" not in fields:
-        return None
-    counts: dict[TaskState, int] = {state: int(fields.get(b"n:" + state.encode(), 0)) for state in TASK_STATES}
-    stream = fields.get(b"log_stream")
+    document = _document(fields[b"doc"])
+    if bytes(document.args)[:1] != b"{":
+        raise ValueError("the arguments of a command are an object")
+    AgentId.parse(document.target)
+    first, last, stream = (fields.get(name, b"") for name in (b"log_first", b"log_last", b"log_stream"))
+    has_log = bool(stream and _ENTRY.fullmatch(first) and _ENTRY.fullmatch(last))
     return JobRecord(
-        document=_document(fields[b"doc"]),
-        counts=counts,
+        document=document,
+        counts=_counts(fields),
         finished=_number(fields.get(b"finished")),
-        log_stream=None if stream is None else stream.decode(),
-        log_first=fields.get(b"log_first", b"").decode(),
-        log_last=fields.get(b"log_last", b"").decode(),
+        log_stream=stream.decode() if has_log else None,
+        log_first=first.decode() if has_log else "",
+        log_last=last.decode() if has_log else "",
     )
 
 
+def _counts(fields: Mapping[bytes, bytes]) -> dict[TaskState, int]:
+    counts: dict[TaskState, int] = {state: int(fields.get(b"n:" + state.encode(), 0)) for state in TASK_STATES}
+    if not any(n > 0 for n in counts.values()):
+        raise ValueError("a job has tasks")
+    return counts
+
+
+def _damaged_job(id_: str) -> JobRecord:
+    document = JobDocument(id=id_, cmd="", args=Raw(b"{}"), target="", user="", created=0, not_after=0)
+    counts: dict[TaskState, int] = {**dict.fromkeys(TASK_STATES, 0), "ERROR": 1}
+    return JobRecord(document, counts, None, None, "", "", damaged=True)
+
+
+def _damaged_task(task: str, agent: AgentId) -> TaskRecord:
+    return _task(task, agent, [b"ERROR", _encode(CORRUPT_RESULT), *[None] * (len(_TASK_FIELDS) - 2)])
+
+
+def _read_result(raw: bytes) -> Result:
+    if len(raw) > MOST_RESULT_BYTES:
+        raise ValueError("longer than any result")
+    return _result(raw)
+
+
 def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
-    state, result, sent, accepted, finished, kill_wanted, runs, dropped = fields
-    if state is None:
-        raise NotFoundError("this task does not exist any more")
+    """ValueError for what is no task."""
+    raw_state, result, sent, accepted, finished, kill_wanted, runs, dropped = fields
+    state = (raw_state or b"").decode()
+    if state not in TASK_STATES or (state in FINAL and result is None):
+        raise ValueError("a task has a state, and a final one a result")
     return TaskRecord(
         id=task,
         agent=agent,
-        state=state.decode(),  # type: ignore[arg-type]  # one of the states
-        result=None if result is None else _result(result),
+        state=state,
+        result=None if result is None else _read_result(result),
         sent=_number(sent),
         accepted=_number(accepted),
         finished=_number(finished),
@@ -191,11 +284,6 @@ def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
         runs=_number(runs) or 0,
         log_dropped=_number(dropped) or 0,
     )
-
-
-def _member(raw: bytes) -> tuple[str, AgentId]:
-    task, _, agent = raw.decode().partition("@")
-    return task, AgentId.parse(agent)
 
 
 def _number(raw: bytes | None) -> int | None:

@@ -45,26 +45,30 @@ class Library:
 
     async def record(self, company: str, domain: str, name: str) -> ScriptRecord:
         """The newest version; NotFoundError without the script."""
-        raw = await self._redis.call("HGET", _index(company), _field(domain, name))
-        if raw is None:
+        raw = await self._redis.read("HGET", _index(company), _field(domain, name))
+        found = self._redis.damage.read(_index(company), _decode, raw)
+        if found is None:
             raise NotFoundError("this script does not exist")
-        return _decode(raw)
+        return found
 
     async def text(self, company: str, domain: str, name: str, sha256: str) -> str:
         """The text of a version; NotFoundError when it is not kept (any more)."""
-        raw = await self._redis.call("HGET", _script(company, domain, name), sha256)
-        if raw is None:
+        key = _script(company, domain, name)
+        found = self._redis.damage.read(key, bytes.decode, await self._redis.read("HGET", key, sha256))
+        if found is None:
             raise NotFoundError("this version of the script does not exist")
-        return str(raw.decode())
+        return found
 
     async def versions(self, company: str, domain: str, name: str) -> list[str]:
         """Hashes of the versions that are kept, the newest first."""
-        raw = await self._redis.call("LRANGE", f"{_script(company, domain, name)}:versions", 0, -1)
-        return [one.decode() for one in raw]
+        raw = await self._redis.read("LRANGE", f"{_script(company, domain, name)}:versions", 0, -1)
+        return [one.decode("utf-8", "replace") for one in raw]
 
     async def records(self, company: str) -> Sequence[ScriptRecord]:
         """All scripts of a company, by domain and name."""
-        found = [_decode(raw) for raw in await self._redis.call("HVALS", _index(company))]
+        index = _index(company)
+        read = [self._redis.damage.read(index, _decode, raw) for raw in await self._redis.read("HVALS", index)]
+        found = [record for record in read if record is not None]
         return sorted(found, key=lambda record: (record.domain, record.name))
 
     async def remove(self, company: str, domain: str, name: str) -> None:

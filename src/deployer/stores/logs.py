@@ -22,7 +22,7 @@ class Logs:
 
     async def entries(self, stream: str, first: str, last: str, count: int) -> list[LogEntry]:
         """Entries from `first` to `last`, both included, oldest first."""
-        found = await self._redis.call("XRANGE", stream, first, last, "COUNT", count)
+        found = await self._redis.read("XRANGE", stream, first, last, "COUNT", count)
         return [LogEntry(raw_id.decode(), fields[1]) for raw_id, fields in found]
 
     async def trim(self, company: str) -> int:

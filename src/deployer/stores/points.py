@@ -76,7 +76,8 @@ class Points:
         if not agents:
             return []
         found = await self._redis.call("MGET", *map(keys.current, agents))
-        return [[] if raw is None else _rows(raw) for raw in found]
+        read = self._redis.damage.read
+        return [read(keys.current(one), _rows, raw) or [] for one, raw in zip(agents, found, strict=True)]
 
     async def keep_current(self, agent: AgentId, rows: Sequence[Row]) -> None:
         """Replace an agent's last numbers."""

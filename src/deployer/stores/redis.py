@@ -16,9 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from deployer.errors import NoSpaceError, StartError, UnavailableError
+from deployer.errors import DeployerError, NoSpaceError, StartError, UnavailableError
 from deployer.kit.clock import Clock, sleep
 from deployer.kit.periodic import Periodic
+from deployer.stores.damage import Damage
 
 RETRY_CAP_S = 1.0
 _TEMPORARY = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "CLUSTERDOWN")
@@ -87,6 +88,7 @@ class Redis:
         self._clock = clock
         self._login = login
         self._deadline_s = deadline_s
+        self.damage = Damage()
         self._protocol: _Protocol | None = None
         self._service = ClientService(
             endpoint,
@@ -122,9 +124,29 @@ class Redis:
         return await self._ask(arguments)
 
     async def calls(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Several commands in one write."""
-        replies = [self._send(arguments) for arguments in commands]
-        return [await _translated(reply) for reply in replies]
+        """Several commands in one write. The first error is raised once all have been answered."""
+        outcomes = await self._outcomes(commands)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        return outcomes
+
+    async def read(self, *arguments: Any) -> Any:
+        """One command that reads; what is not of its kind counts as not there, and is noted as damaged."""
+        return (await self.reads([arguments]))[0]
+
+    async def reads(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Several commands that read, in one write; what is not of its kind as for `read`."""
+        replies = []
+        for arguments, outcome in zip(commands, await self._outcomes(commands), strict=True):
+            if isinstance(outcome, txredisapi.ResponseError) and str(outcome).startswith("WRONGTYPE"):
+                self.damage.found(f"{arguments[1]} is of another type")
+                replies.append(_nothing(arguments))
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                replies.append(outcome)
+        return replies
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script by its hash, or by its text: kill -9 and SCRIPT FLUSH clear the cache."""
@@ -134,6 +156,17 @@ class Redis:
             if not str(error).startswith("NOSCRIPT"):
                 raise
         return await self._ask(("EVAL", script.text, len(keys), *keys, *arguments))
+
+    async def _outcomes(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Replies and errors, all waited for: an error that nobody takes would be logged as a bug."""
+        replies = [self._send(arguments) for arguments in commands]
+        outcomes: list[Any] = []
+        for reply in replies:
+            try:
+                outcomes.append(await _translated(reply))
+            except (DeployerError, txredisapi.ResponseError) as error:
+                outcomes.append(error)
+        return outcomes
 
     async def _ask(self, arguments: Sequence[Any]) -> Any:
         return await _translated(self._send(arguments))
@@ -160,6 +193,13 @@ class Redis:
     async def _cut_when_silent(self) -> None:
         if self._protocol is not None and self._protocol.connected:
             self._protocol.cut_when_silent(self._deadline_s)
+
+
+def _nothing(arguments: Sequence[Any]) -> Any:
+    """What this command answers where nothing is; None for HGETALL, where that is a record of another type."""
+    if arguments[0] == "HMGET":
+        return [None] * (len(arguments) - 2)
+    return None if arguments[0] in {"GET", "HGET", "HGETALL"} else []
 
 
 async def _translated(reply: "Deferred[Any]") -> Any:

@@ -14,6 +14,7 @@ def _load(name: str) -> Script:
 SUBMIT: Final = _load("submit")
 SESSION: Final = _load("session")
 CLAIM: Final = _load("claim")
+CORRUPT: Final = _load("corrupt")
 ACCEPT: Final = _load("accept")
 RESULT: Final = _load("result")
 KEEP_SCRIPT: Final = _load("keep_script")

@@ -58,15 +58,20 @@ class Tokens:
 
     async def caller(self, token: Token) -> Caller | None:
         """Whose token this is; None when it is nobody's."""
-        fields = await self._redis.call("HMGET", keys.token(token.kid), "sha", "company", "user", "role")
-        if not _matches(fields[0], token) or token.kind != USER:
+        key = keys.token(token.kid)
+        fields = await self._redis.read("HMGET", key, "sha", "company", "user", "role")
+        if not _matches(fields[0], token) or token.kind != USER or None in fields:
             return None
-        company, user, role = (raw.decode() for raw in fields[1:])
-        return Caller(user, company, Role(role), token.kid)
+        try:
+            company, user, role = (raw.decode() for raw in fields[1:])
+            return Caller(user, company, Role(role), token.kid)
+        except ValueError:
+            self._redis.damage.found(key)
+            return None
 
     async def may_join(self, token: Token) -> bool:
         """Tell whether this is a join token; its uses and expiry are the script's business."""
-        sha = await self._redis.call("HGET", keys.join_token(token.kid), "sha")
+        sha = await self._redis.read("HGET", keys.join_token(token.kid), "sha")
         return _matches(sha, token) and token.kind == JOIN
 
     async def make(self, token: Token, company: str, fields: Mapping[str, object], expires: int | None) -> None:
@@ -116,5 +121,8 @@ def _fields(flat: list[bytes]) -> dict[str, str]:
 
 
 def _matches(stored: bytes | None, token: Token) -> bool:
-    known = _NOBODY if stored is None else bytes.fromhex(stored.decode())
+    try:
+        known = _NOBODY if stored is None else bytes.fromhex(stored.decode())
+    except ValueError:
+        known = _NOBODY
     return hmac.compare_digest(known, bytes.fromhex(token.sha))

@@ -20,6 +20,7 @@ class Intake:
         self._default_company = default_company
         self.over_share = 0
         self.foreign = 0
+        self.lost = 0
 
     async def store(self, session: Session, batch: LogBatch) -> int:
         """Keep a batch; the highest number of this boot that is stored."""
@@ -28,6 +29,13 @@ class Intake:
         logged = await self._agents.log(session, batch.boot, batch.seq, entries)
         reach("log_done")
         self.over_share += logged.over
+        if logged.lost:
+            self.lost += logged.lost
+            self.log.error(
+                "ALERT: {count} messages of agent {agent} are lost: what has the name of their stream in Redis is none",
+                agent=str(session.agent),
+                count=logged.lost,
+            )
         if logged.foreign:
             self.foreign += logged.foreign
             self.log.warn(

@@ -1,17 +1,17 @@
 -- ACCEPT: the agent has these in its journal; from now on only this instance can finish them. Idempotent.
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, ids…
--- Answers {OK, verdict, …} or {STALE}.
+-- Answers {OK, verdict, …, ids of damaged tasks if there are any} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 local now = now_ms()
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now)
-local answer = { 'OK' }
+local answer, damaged = { 'OK' }, {}
 for i = 5, #ARGV do
   local id = ARGV[i]
   local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-  local known = redis.call('HMGET', task, 'state', 'job', 'by')
+  local known = sound_task(prefix, id .. '@' .. ARGV[1], now, damaged, 'by')
   local state, by = known[1], known[3]
   local verdict = 'START'
   if not state then
@@ -25,7 +25,10 @@ for i = 5, #ARGV do
     move(prefix, task, known[2], state, 'RUNNING')
     redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id .. '@' .. ARGV[1])
   end
-  redis.call('ZREM', agent .. ':inflight', id)
+  redis.pcall('ZREM', agent .. ':inflight', id)
   table.insert(answer, verdict)
+end
+if #damaged > 0 then
+  table.insert(answer, damaged)
 end
 return answer

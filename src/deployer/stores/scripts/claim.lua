@@ -1,27 +1,31 @@
 -- CLAIM: commands for one agent, taken from its queue and noted as in flight in one step.
--- KEYS: agent, company prefix. ARGV: gid:nid, epoch, most, lease ms, touch ms, most bytes.
--- Answers {OK, wire, …} or {STALE}. Looks at no more than 100 expired leases and 100 + most ids of each list.
+-- KEYS: agent, company prefix. ARGV: gid:nid, epoch, most, lease ms, touch ms, most bytes, most bytes of one command.
+-- Answers {OK, ids of damaged tasks, id, wire, …} or {STALE}. Looks at no more than 100 expired leases and 100 + most ids
+-- of each list. An id without a record is that of a job that was retired, or of another agent: nothing is lost with it.
 local agent, prefix = KEYS[1], KEYS[2]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 local now = now_ms()
 touch(agent, ARGV[1], prefix, tonumber(ARGV[5]), now)
 local inflight = agent .. ':inflight'
+sound(inflight, 'zset')
+sound(agent .. ':control', 'list')
+sound(agent .. ':queue', 'list')
+local damaged = {}
 
 local expired = redis.call('ZRANGEBYSCORE', inflight, '-inf', int(now), 'LIMIT', 0, 100)
 for i = #expired, 1, -1 do
   local id = expired[i]
   redis.call('ZREM', inflight, id)
-  local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-  local known = redis.pcall('HMGET', task, 'state', 'job', 'list') -- a damaged record must not stop the others
+  local known = sound_task(prefix, id .. '@' .. ARGV[1], now, damaged, 'list')
   if known[1] == 'SENT' then
-    move(prefix, task, known[2], 'SENT', 'QUEUED')
-    redis.call('LPUSH', agent .. ':' .. (known[2] == '' and 'control' or known[3] or 'queue'), id)
+    move(prefix, prefix .. 'task:' .. id .. '@' .. ARGV[1], known[2], 'SENT', 'QUEUED')
+    redis.call('LPUSH', agent .. ((known[2] == '' or known[3] == 'control') and ':control' or ':queue'), id)
   end
 end
 
-local answer = { 'OK' }
+local answer = { 'OK', damaged }
 local bytes = tonumber(ARGV[6])
 local sent = 0
 local function take(list, most)
@@ -33,17 +37,20 @@ local function take(list, most)
     if not id then
       return
     end
-    local task = prefix .. 'task:' .. id .. '@' .. ARGV[1]
-    local known = redis.pcall('HMGET', task, 'state', 'job', 'wire')
-    if known[1] == 'QUEUED' and known[2] and known[3] then
+    local task = id .. '@' .. ARGV[1]
+    local known = sound_task(prefix, task, now, damaged, 'wire')
+    if known[1] == 'QUEUED' and known[3] and string.len(known[3]) <= tonumber(ARGV[7]) then
       -- by thousandths of the last millisecond of the lease: what comes again comes in the order in which it was sent
       redis.call('ZADD', inflight, string.format('%.3f', now + tonumber(ARGV[4]) - 1 + sent / 1000), id)
-      sent = sent + 1
-      redis.call('HSET', task, 'sent', int(now))
-      move(prefix, task, known[2], 'QUEUED', 'SENT')
+      redis.call('HSET', prefix .. 'task:' .. task, 'sent', int(now))
+      move(prefix, prefix .. 'task:' .. task, known[2], 'QUEUED', 'SENT')
+      table.insert(answer, id)
       table.insert(answer, known[3])
+      sent = sent + 1
       most = most - 1
       bytes = bytes - string.len(known[3])
+    elseif known[1] == 'QUEUED' and spoil(prefix, task, now) then
+      table.insert(damaged, task)
     end
   end
 end

@@ -1,7 +1,11 @@
 -- In front of every script. Payloads are opaque: nothing here parses JSON (cjson damages big integers and empty lists).
 -- A script that fails half-way is not rolled back: each checks first and writes last, in an order in which a part is safe.
+-- A damaged record ends as CORRUPT, or counts as not there: it never stops what stands beside it (RELIABILITY D3).
 
 local FINAL = { OK = true, ERROR = true, TIMEOUT = true, KILLED = true }
+local OPEN = { 'QUEUED', 'SENT', 'RUNNING', 'BLOCKED' }
+local STATES = { QUEUED = true, SENT = true, RUNNING = true, BLOCKED = true, OK = true, ERROR = true, TIMEOUT = true, KILLED = true }
+local CORRUPT = '{"id":"corrupt","state":"ERROR","code":"CORRUPT","reason":"its record in Redis is damaged"}'
 
 local function int(value)
   return string.format('%d', value)
@@ -12,17 +16,43 @@ local function now_ms()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
+-- Fields of a record; none of them, and true, when something else lies there.
+local function read(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  if found['err'] then
+    return {}, true
+  end
+  return found, false
+end
+
+-- What is not of its kind holds nothing of ours, and every call on it would fail: it goes.
+local function sound(key, kind)
+  local is = redis.call('TYPE', key)['ok']
+  if is ~= kind and is ~= 'none' then
+    redis.call('UNLINK', key)
+  end
+end
+
+-- A count changes; one that is no number begins anew.
+local function count(key, field, by)
+  local n = redis.pcall('HINCRBY', key, field, by)
+  if type(n) == 'number' then
+    return n
+  end
+  redis.pcall('HSET', key, field, math.max(by, 0))
+end
+
 -- One more entry for a company's event stream.
 local function event(prefix, kind, subject, state)
-  redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state)
+  redis.pcall('XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state)
 end
 
 -- A task changes state; its job counts along. A kill has no job.
 local function move(prefix, task, job, from, to)
   redis.call('HSET', task, 'state', to)
   if job ~= '' then
-    redis.call('HINCRBY', prefix .. 'job:' .. job, 'n:' .. from, -1)
-    redis.call('HINCRBY', prefix .. 'job:' .. job, 'n:' .. to, 1)
+    count(prefix .. 'job:' .. job, 'n:' .. from, -1)
+    count(prefix .. 'job:' .. job, 'n:' .. to, 1)
   end
 end
 
@@ -30,7 +60,7 @@ end
 -- of a JSON text has a backslash before it, so what is searched for is found as a field only. The id is that of `head`.
 local function reply(task, result)
   local to = redis.call('HMGET', task, 'reply', 'head')
-  if not to[1] then
+  if not to[1] or not to[2] then
     return
   end
   local whole = '{' .. to[2] .. ',' .. string.sub(string.gsub(result, '^{"id":"[^"]*",', '{', 1), 2, -2)
@@ -39,9 +69,19 @@ local function reply(task, result)
       whole = whole .. ',"' .. field[1] .. '":' .. field[2]
     end
   end
-  redis.call('RPUSH', to[1], whole .. '}')
-  redis.call('LTRIM', to[1], -1000, -1)
+  redis.pcall('RPUSH', to[1], whole .. '}') -- the list is somebody else's as well: it may be anything by now
+  redis.pcall('LTRIM', to[1], -1000, -1)
   redis.call('EXPIRE', to[1], 86400)
+end
+
+-- How many tasks of a job are open, by its counts of states.
+local function still_open(job)
+  local n = 0
+  for _, state in ipairs(OPEN) do
+    local some = redis.pcall('HGET', job, 'n:' .. state)
+    n = n + (type(some) == 'string' and math.max(tonumber(some) or 0, 0) or 0)
+  end
+  return n
 end
 
 -- A task ends: state and result are kept, the job's end is published when it was the last one.
@@ -55,19 +95,74 @@ local function finish(prefix, id, job, from, to, result, now)
     redis.call('EXPIRE', task, 86400)
     return
   end
-  redis.call('DECR', prefix .. 'open')
+  if type(redis.pcall('DECR', prefix .. 'open')) ~= 'number' then
+    redis.call('UNLINK', prefix .. 'open')
+  end
   local key = prefix .. 'job:' .. job
-  if redis.call('HINCRBY', key, 'open', -1) == 0 then
-    redis.call('HSET', key, 'finished', int(now))
+  local left = count(key, 'open', -1)
+  if not left or left < 0 then
+    left = still_open(key)
+    redis.pcall('HSET', key, 'open', left)
+  end
+  if left == 0 then
+    redis.pcall('HSET', key, 'finished', int(now))
     redis.call('ZADD', prefix .. 'finished', int(now), job)
     redis.call('PUBLISH', 'dpl:done', job)
   end
 end
 
+-- The record of a task is damaged: it ends as CORRUPT, and its job with it. False when there is nothing to write to, or
+-- it has ended. What the record does not tell any more is guessed from the task's name and its job's counts.
+local function spoil(prefix, id, now)
+  local task = prefix .. 'task:' .. id
+  local known, other = read(task, 'state', 'job')
+  if FINAL[known[1]] or redis.call('EXISTS', task) == 0 then
+    return false
+  end
+  if other then
+    redis.call('UNLINK', task)
+  end
+  local job, from = known[2], known[1]
+  if not job then
+    job = string.find(id, ':kill@', 1, true) and '' or string.match(id, '^[^:@]*')
+  end
+  if job ~= '' and redis.call('EXISTS', prefix .. 'job:' .. job) == 0 then
+    job = ''
+  end
+  if not STATES[from] then
+    from = 'QUEUED'
+    for _, state in ipairs(OPEN) do
+      local some = redis.pcall('HGET', prefix .. 'job:' .. job, 'n:' .. state)
+      if type(some) == 'string' and (tonumber(some) or 0) > 0 then
+        from = state
+        break
+      end
+    end
+  end
+  redis.call('HSET', task, 'job', job)
+  finish(prefix, id, job, from, 'ERROR', CORRUPT, now)
+  event(prefix, 'task.corrupt', id, 'ERROR')
+  return true
+end
+
+-- Fields of a task that must have state and job; nothing, and whether it ended now, when it does not. `damaged` gets
+-- the ids of those that ended.
+local function sound_task(prefix, id, now, damaged, ...)
+  local known, other = read(prefix .. 'task:' .. id, 'state', 'job', ...)
+  if not other and STATES[known[1]] and known[2] then
+    return known
+  end
+  if spoil(prefix, id, now) then
+    table.insert(damaged, id)
+    return { 'ERROR', '' }
+  end
+  return {}
+end
+
 -- An agent was heard: at most every `every` ms this is written, and it is online.
 local function touch(agent, id, prefix, every, now)
   local known = redis.call('HMGET', agent, 'state', 'last_seen')
-  if known[1] == 'online' and known[2] and now - tonumber(known[2]) < every then
+  if known[1] == 'online' and now - (tonumber(known[2] or '') or 0) < every then
     return
   end
   redis.call('HSET', agent, 'state', 'online', 'last_seen', int(now))

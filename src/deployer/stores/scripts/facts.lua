@@ -3,11 +3,13 @@
 -- (0: none), sha256, facts, summary, version (empty: nothing has changed but the form).
 -- Answers {OK, number, 1 when this call has made it}, {CHANGED} (read again) or {STALE}.
 local agent, prefix, host, versions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
+sound(host, 'hash')
+sound(versions, 'zset')
 local known = redis.call('HMGET', host, 'n', 'sha')
-local n, made = known[1] or '0', 0
+local n, made = int(tonumber(known[1] or '') or 0), 0
 if known[2] ~= ARGV[6] then
   if n ~= ARGV[5] then
     return { 'CHANGED' }

@@ -1,39 +1,43 @@
 -- LOG: one batch of messages, stored once whatever is sent again (RELIABILITY 2.7).
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, boot, seq, share in bytes,
 -- then for each group: task id (empty: the agent's own messages), stream, number of messages, bytes of their texts, entry.
--- Answers {OK, acked, messages dropped as over the share, messages of tasks that are not this instance's} or {STALE}.
+-- Answers {OK, acked, messages dropped as over the share, messages of tasks that are not this instance's, messages whose
+-- stream is no stream} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now_ms())
 local known = redis.call('HMGET', agent, 'log_boot', 'log_seq')
 local seq = tonumber(ARGV[6])
-if known[1] == ARGV[5] and seq <= tonumber(known[2]) then
-  return { 'OK', known[2], 0, 0 }
+if known[1] == ARGV[5] and seq <= (tonumber(known[2] or '') or 0) then
+  return { 'OK', known[2], 0, 0, 0 }
 end
-local over, foreign = 0, 0
+local over, foreign, lost = 0, 0, 0
 for i = 8, #ARGV, 5 do
   local task = prefix .. 'task:' .. ARGV[i] .. '@' .. ARGV[1]
-  local had = redis.call('HMGET', task, 'by', 'job', 'log_bytes', 'log_dropped')
+  local had = read(task, 'by', 'job', 'log_bytes', 'log_dropped')
   local texts, bytes = tonumber(ARGV[i + 3]), string.len(ARGV[i + 4])
-  if ARGV[i] == '' then
+  local kind = redis.call('TYPE', ARGV[i + 1])['ok']
+  if kind ~= 'stream' and kind ~= 'none' then -- its name is public: somebody else may have made something of it
+    lost = lost + tonumber(ARGV[i + 2])
+  elseif ARGV[i] == '' then
     redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
     redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
   elseif had[1] ~= ARGV[3] or not had[2] or had[2] == '' then
     foreign = foreign + tonumber(ARGV[i + 2])
-  elseif had[4] or tonumber(had[3] or '0') + texts > tonumber(ARGV[7]) then -- all that follows lies with the agent
-    redis.call('HINCRBY', task, 'log_dropped', ARGV[i + 2])
+  elseif had[4] or (tonumber(had[3] or '') or 0) + texts > tonumber(ARGV[7]) then -- all that follows lies with the agent
+    count(task, 'log_dropped', tonumber(ARGV[i + 2]))
     over = over + tonumber(ARGV[i + 2])
   else
     local entry = redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
     local job = prefix .. 'job:' .. had[2]
-    redis.call('HINCRBY', task, 'log_bytes', texts)
-    redis.call('HSETNX', job, 'log_first', entry)
-    redis.call('HSET', job, 'log_last', entry, 'log_stream', ARGV[i + 1])
+    count(task, 'log_bytes', texts)
+    redis.pcall('HSETNX', job, 'log_first', entry)
+    redis.pcall('HSET', job, 'log_last', entry, 'log_stream', ARGV[i + 1])
     redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
     redis.call('PUBLISH', 'dpl:log', had[2])
   end
 end
 redis.call('HSET', agent, 'log_boot', ARGV[5], 'log_seq', ARGV[6])
-return { 'OK', ARGV[6], over, foreign }
+return { 'OK', ARGV[6], over, foreign, lost }

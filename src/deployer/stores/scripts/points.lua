@@ -3,15 +3,17 @@
 -- Answers {OK, acked, 1 when it was stored now, oldest entries that went for it} or {STALE}.
 local agent, prefix, stream = KEYS[1], KEYS[2], KEYS[3]
 local size = stream .. ':bytes'
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+sound(stream, 'stream')
+sound(size, 'string')
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 touch(agent, ARGV[1], prefix, tonumber(ARGV[3]), now_ms())
 local known = redis.call('HMGET', agent, 'stats_boot', 'stats_seq')
-if known[1] == ARGV[4] and tonumber(ARGV[5]) <= tonumber(known[2]) then
+if known[1] == ARGV[4] and tonumber(ARGV[5]) <= (tonumber(known[2] or '') or 0) then
   return { 'OK', known[2], 0, 0 }
 end
-local bytes = tonumber(redis.call('GET', size) or '0')
+local bytes = tonumber(redis.call('GET', size) or '') or 0
 for i = 8, #ARGV do
   redis.call('XADD', stream, '*', 'agent', ARGV[1], 'f', ARGV[i])
   bytes = bytes + string.len(ARGV[i])

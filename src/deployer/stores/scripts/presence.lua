@@ -6,13 +6,13 @@ local changed = 0
 local function step(from, silent_ms, state, to)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', from, '-inf', int(now - silent_ms), 'LIMIT', 0, 100)) do
     local agent = 'dpl:agent:' .. id
-    local known = redis.call('HMGET', agent, 'prefix', 'last_seen')
+    local known = read(agent, 'prefix', 'last_seen')
     redis.call('ZREM', from, id)
     if known[1] then
       redis.call('HSET', agent, 'state', state)
       event(known[1], 'agent.state', id, state)
       if to then
-        redis.call('ZADD', to, known[2], id)
+        redis.call('ZADD', to, int(tonumber(known[2] or '') or 0), id)
       end
       changed = changed + 1
     end

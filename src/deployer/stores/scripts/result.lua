@@ -1,16 +1,16 @@
 -- RESULT: the first final result wins and never changes (I3).
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, then for each: id, state, result.
--- Answers {OK, receipt, …} or {STALE}.
+-- Answers {OK, receipt, …, ids of damaged tasks if there are any} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 local now = now_ms()
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now)
-local answer = { 'OK' }
+local answer, damaged = { 'OK' }, {}
 for i = 5, #ARGV, 3 do
   local id, state, result = ARGV[i] .. '@' .. ARGV[1], ARGV[i + 1], ARGV[i + 2]
-  local known = redis.call('HMGET', prefix .. 'task:' .. id, 'state', 'job', 'by', 'result')
+  local known = sound_task(prefix, id, now, damaged, 'by', 'result')
   local receipt = 'CONFLICT'
   if not known[1] then
     receipt = 'UNKNOWN'
@@ -21,5 +21,8 @@ for i = 5, #ARGV, 3 do
     receipt = 'OK'
   end
   table.insert(answer, receipt)
+end
+if #damaged > 0 then
+  table.insert(answer, damaged)
 end
 return answer

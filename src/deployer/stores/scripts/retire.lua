@@ -12,6 +12,8 @@ if #old == 0 then
 end
 for _, id in ipairs(old) do
   local job = prefix .. 'job:' .. id
+  sound(job, 'hash')
+  sound(job .. ':tasks', 'list')
   for _, task in ipairs(redis.call('LRANGE', job .. ':tasks', 0, -1)) do
     redis.call('UNLINK', prefix .. 'task:' .. task, prefix .. 'task:' .. task .. ':runs')
   end

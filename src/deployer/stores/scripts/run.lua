@@ -2,14 +2,15 @@
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, most that stay, then for each: id, run, record.
 -- Answers {OK, receipt, …} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
-if redis.call('HGET', agent, 'epoch') ~= ARGV[2] then
+if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now_ms())
 local answer = { 'OK' }
 for i = 6, #ARGV, 3 do
   local task = prefix .. 'task:' .. ARGV[i] .. '@' .. ARGV[1]
-  local known = redis.call('HMGET', task, 'state', 'by')
+  local known = read(task, 'state', 'by')
+  sound(task .. ':runs', 'zset')
   local receipt = 'OK'
   if not known[1] then
     receipt = 'UNKNOWN'
@@ -20,7 +21,7 @@ for i = 6, #ARGV, 3 do
   else
     redis.call('ZADD', task .. ':runs', ARGV[i + 1], ARGV[i + 2])
     redis.call('ZREMRANGEBYRANK', task .. ':runs', 0, -1 - tonumber(ARGV[5]))
-    redis.call('HINCRBY', task, 'runs', 1)
+    count(task, 'runs', 1)
     reply(task, ARGV[i + 2])
   end
   table.insert(answer, receipt)

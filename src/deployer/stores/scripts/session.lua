@@ -4,7 +4,7 @@
 -- Answers {OK, epoch}, or {UNKNOWN}, {REVOKED}, {OTHER_INSTANCE}.
 local agent = KEYS[1]
 local now = now_ms()
-local known = redis.call('HMGET', agent, 'prefix', 'instance', 'last_seen', 'session', 'revoked', 'company')
+local known = read(agent, 'prefix', 'instance', 'last_seen', 'session', 'revoked', 'company')
 local prefix = known[1]
 if not prefix then
   return { 'UNKNOWN' }
@@ -12,10 +12,15 @@ end
 if known[5] then
   return { 'REVOKED' }
 end
-if known[2] and known[2] ~= ARGV[2] and known[3] and now - tonumber(known[3]) < tonumber(ARGV[5]) then
+if known[2] and known[2] ~= ARGV[2] and now - (tonumber(known[3] or '') or 0) < tonumber(ARGV[5]) then
   return { 'OTHER_INSTANCE' }
 end
-local epoch = int(redis.call('HINCRBY', agent, 'epoch', 1))
+local epoch = redis.pcall('HINCRBY', agent, 'epoch', 1)
+if type(epoch) ~= 'number' then -- nothing fences its sessions any more
+  return { 'UNKNOWN' }
+end
+epoch = int(epoch)
+sound(agent .. ':inflight', 'zset')
 if known[4] then
   redis.call('DEL', 'dpl:session:' .. known[4])
 end

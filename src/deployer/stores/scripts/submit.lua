@@ -5,23 +5,30 @@
 -- Answers OK, DUP, CONFLICT, FULL, NO_AGENT.
 local prefix = KEYS[1]
 local job = prefix .. 'job:' .. ARGV[1]
-local known = redis.call('HGET', job, 'sha')
-if known then
+local known = read(job, 'sha')[1]
+if known or redis.call('EXISTS', job) == 1 then
   return known == ARGV[2] and 'DUP' or 'CONFLICT'
 end
 local list, n = ':' .. ARGV[8], tonumber(ARGV[9])
-if tonumber(redis.call('GET', prefix .. 'open') or '0') + n > tonumber(ARGV[7]) then
+local some = redis.pcall('GET', prefix .. 'open')
+local open = tonumber(type(some) == 'string' and some or '')
+if some and not open then -- no number: it begins anew
+  redis.call('UNLINK', prefix .. 'open')
+end
+if (open or 0) + n > tonumber(ARGV[7]) then
   return 'FULL'
 end
 for i = 1, n do
   local agent = 'dpl:agent:' .. ARGV[5 * i + 6]
-  if redis.call('HGET', agent, 'prefix') ~= prefix then
+  if read(agent, 'prefix')[1] ~= prefix then
     return 'NO_AGENT'
   end
+  sound(agent .. list, 'list')
   if redis.call('LLEN', agent .. list) >= tonumber(ARGV[6]) then
     return 'FULL'
   end
 end
+sound(job .. ':tasks', 'list')
 redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not_after', ARGV[5],
   'n:QUEUED', int(n), 'open', int(n))
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
@@ -29,6 +36,7 @@ redis.call('INCRBY', prefix .. 'open', int(n))
 for i = 1, n do
   local agent = ARGV[5 * i + 6]
   local id = ARGV[5 * i + 5] .. '@' .. agent
+  sound(prefix .. 'task:' .. id, 'hash')
   redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 7])
   if ARGV[8] ~= 'queue' then
     redis.call('HSET', prefix .. 'task:' .. id, 'list', ARGV[8])

@@ -9,6 +9,11 @@ end
 if total <= tonumber(ARGV[1]) or streams[1] ~= KEYS[2] then
   return 0
 end
+local kind = redis.call('TYPE', KEYS[2])['ok']
+if kind ~= 'stream' and kind ~= 'none' then -- somebody else's by now: its name is public
+  redis.call('ZREM', KEYS[1], KEYS[2])
+  return 0
+end
 local gone = 0
 local entries = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 100)
 for _, entry in ipairs(entries) do

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +20,7 @@ from deployer.dispatch.commands import Commands
 from deployer.dispatch.jobs import Dispatcher
 from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import StartError
-from deployer.kit.clock import WallClock, sleep
+from deployer.kit.clock import Clock, WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.http.limits import HttpLimits
 from deployer.kit.http.site import HardenedSite
@@ -65,7 +65,7 @@ from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
-from deployer.stores.server import require_durable
+from deployer.stores.server import patiently, require_durable
 from deployer.stores.tokens import Tokens
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
@@ -79,6 +79,7 @@ ATTACH_S: Final = 15.0
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
 LOOK_S: Final = 0.02
+T = TypeVar("T")
 
 
 class Storage:
@@ -86,6 +87,7 @@ class Storage:
 
     def __init__(self, settings: MasterSettings, reactor: Any, hub: Hub) -> None:
         self._settings = settings
+        self._clock: Clock = reactor
         self._embedded: EmbeddedRedis | None = None
         endpoint, login = self._locate(reactor)
         self.redis = Redis(clientFromString(reactor, endpoint), reactor, login)
@@ -104,9 +106,13 @@ class Storage:
         if self._embedded is not None:
             await self._embedded.start()
         await self.redis.start(self._settings.redis_wait_s)
-        await require_durable(self.redis, accept_data_loss=self._settings.accept_data_loss)
+        await self.patiently(lambda: require_durable(self.redis, accept_data_loss=self._settings.accept_data_loss))
         await self.ear.start(self._settings.redis_wait_s)
         self.subscriber.start()
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask Redis again while it goes away during our start."""
+        return await patiently(ask, self._clock, self._settings.redis_wait_s)
 
     async def attach_or_start(self, data_dir: Path) -> None:
         """Connect to the server that a running master has, or start it when no master runs here."""
@@ -226,9 +232,9 @@ class Master(Service):
         data_dir = _data_dir(self._settings)
         self._lock = _hold(data_dir)
         key = _master_key(self._settings, data_dir)
-        self._storage = Storage(self._settings, self._reactor, self._hub)
-        await self._storage.start()
-        installation = await ensure_installation(self._storage.redis, key, data_dir, self._wall)
+        self._storage = storage = Storage(self._settings, self._reactor, self._hub)
+        await storage.start()
+        installation = await storage.patiently(lambda: ensure_installation(storage.redis, key, data_dir, self._wall))
         self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
         MultiService.startService(self._upkeep)
         ground = Ground(

@@ -1,6 +1,7 @@
 """Builds every part of the agent, top to bottom, and starts and stops them in order."""
 
 import os
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
@@ -329,7 +330,17 @@ class Working:
         self.statistics_spool.close()
         self.platform.close()
         self.store.stop()
-        await self._journal.end_clean()
+        await sleep(self._reactor, 0)  # what the spool's thread says of its last writes has its turn
+        await self._note_end()
+
+    async def _note_end(self) -> None:
+        """Tell the next agent that no message is missing, where that is so."""
+        if not self.messages.kept:
+            return
+        try:
+            await self._journal.end_clean()
+        except sqlite3.Error as error:  # a full disk: the next agent warns of messages that may be missing
+            self.log.warn("the journal could not note this end: {error}", error=str(error))
 
     async def _settle(self) -> None:
         """A disk that stays full keeps results from the journal: the next agent reports these as unknown."""

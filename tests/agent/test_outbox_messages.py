@@ -1,9 +1,11 @@
 """Messages on their way: in order, kept on the disk while the master is away, each delivered once or told as lost."""
 
 import contextlib
+import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -352,3 +354,28 @@ class Story(RuleBasedStateMachine):
 
 TestStory = Story.TestCase
 TestStory.settings = settings(max_examples=25, stateful_step_count=30)
+
+
+def test_all_is_kept_at_the_end_only_where_the_disk_takes_it(tmp_path: Path) -> None:
+    made = Agent(tmp_path)
+    assert made.box.kept
+    made.box.add(TASK, said("a"))
+    assert not made.box.kept
+    made.roomy = False
+    made.box.keep()
+    assert not made.box.kept
+    made.roomy = True
+    made.box.keep()
+    made.spool.close()
+    assert made.box.kept
+
+
+def test_what_the_disk_did_not_take_at_the_end_is_not_kept(tmp_path: Path) -> None:
+    made = Agent(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database:
+        database.execute("DROP TABLE batch")
+    made.box.add(TASK, said("a"))
+    made.box.keep()
+    made.turn()
+    made.spool.close()
+    assert not made.box.kept

@@ -30,6 +30,7 @@ AGENT: Final[dict[str, str]] = {
     "ran": "it has ended, and the result is not in the journal",
     "result_journaled": "the result is in the journal and not posted",
     "performed": "a built-in command is done and its result in the journal",
+    "result_posting": "the result is about to be posted, and the master knows nothing of it",
     "result_answered": "the master has the result, and the journal does not know",
     "log_answered": "the master has messages that are not forgotten yet",
     "run_begun": "a further run is noted, and nothing runs",

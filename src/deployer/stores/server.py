@@ -1,12 +1,18 @@
 """What a Redis must be set to before we trust it with work (RELIABILITY 2.6 e, D1)."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import txredisapi
+from twisted.logger import Logger
 
-from deployer.errors import StartError
+from deployer.errors import StartError, UnavailableError
+from deployer.kit.clock import Clock, sleep
 from deployer.stores.redis import Redis
 
+AGAIN_S: Final = 0.5
+T = TypeVar("T")
+log = Logger()
 _REQUIRED: Final = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 
@@ -22,6 +28,19 @@ async def require_durable(redis: Redis, *, accept_data_loss: bool) -> None:
             f"this Redis may lose accepted work: {'; '.join(problems)}. "
             "Change its settings, or set accept_data_loss = true"
         )
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, wait_s: float) -> T:
+    """Ask Redis again while it goes away during a start; StartError when it still does after `wait_s` seconds."""
+    end = clock.seconds() + wait_s
+    while True:
+        try:
+            return await ask()
+        except UnavailableError as error:
+            if clock.seconds() > end:
+                raise StartError(f"Redis goes away again and again during the start: {error}") from error
+            log.warn("Redis went away during the start: {error}", error=str(error))
+            await sleep(clock, AGAIN_S)
 
 
 async def memory_use(redis: Redis) -> float:

@@ -19,6 +19,7 @@ from deployer_agent.processes.output import Output
 from deployer_agent.processes.plan import Emit
 from deployer_agent.stats.aggregator import Aggregator
 from deployer_agent.stats.host_sampler import HostSampler
+from deployer_agent.stats.pace import Pace
 from deployer_agent.stats.points import host_points, process_points
 from deployer_agent.stats.sampler import Sampler
 
@@ -74,12 +75,14 @@ class Metering:
         self._usual = Interval(step, clock, wall())
         self._intervals = {step: self._usual}
         self._subjects: dict[str, Subject] = {}
+        self._names: dict[Name, set[str]] = {}
 
     def begin(self, task: str, source: Source, step: int) -> Emit:
         """Sample a task from now on, every `step` seconds (0: as usual); what it returns takes what the task prints."""
         name = (source.domain or UNKNOWN, source.name or UNKNOWN)
         interval = self._interval(self._step_of(name) or step or self._usual.step)
         self._subjects[task] = Subject(name, interval.step)
+        self._names.setdefault(name, set()).add(task)
 
         def hear(output: Output) -> None:
             for level, text, _ in output:
@@ -90,7 +93,12 @@ class Metering:
 
     def end(self, task: str) -> None:
         """Sample it no longer; what it printed counts in the interval that runs."""
-        self._subjects.pop(task, None)
+        subject = self._subjects.pop(task, None)
+        if subject is not None:
+            tasks = self._names[subject.name]
+            tasks.discard(task)
+            if not tasks:
+                del self._names[subject.name]
 
     async def tick(self) -> None:
         """End the intervals whose time has come."""
@@ -108,7 +116,8 @@ class Metering:
 
     def _step_of(self, name: Name) -> int:
         """What is summed is sampled together: the first task of a name says how often. 0: there is none."""
-        return next((subject.step for subject in self._subjects.values() if subject.name == name), 0)
+        tasks = self._names.get(name)
+        return self._subjects[next(iter(tasks))].step if tasks else 0
 
     def _interval(self, step: int) -> Interval:
         known = self._intervals.get(step)
@@ -124,7 +133,7 @@ class Metering:
 
     async def _end(self, interval: Interval, at: int) -> None:
         tasks = {task: subject.name for task, subject in self._subjects.items() if subject.step == interval.step}
-        roots = {task: pids for task in tasks if (pids := self._sources.pids(task))}
+        roots = await self._roots(tasks)
         if interval is self._usual:
             tasks, roots = {**tasks, "": AGENT}, {**roots, "": self._sources.own()}
             self._read(interval, HOST, host_points(self._host.sample()))
@@ -137,6 +146,17 @@ class Metering:
             self._read(interval, name, points.items())
         self._send(interval, at)
         self._forget(interval, tasks)
+
+    async def _roots(self, tasks: Iterable[str]) -> dict[str, Sequence[int]]:
+        """The processes to look at, of many tasks: each may be a look into a cgroup."""
+        roots: dict[str, Sequence[int]] = {}
+        pace = Pace(self._clock)
+        for task in tasks:
+            if pace.spent:
+                await pace.rest()
+            if pids := self._sources.pids(task):
+                roots[task] = pids
+        return roots
 
     def _read(self, interval: Interval, name: Name, points: Iterable[tuple[str, float]]) -> None:
         for key, value in points:

@@ -90,6 +90,7 @@ class Link:
         self._messages.acknowledge(batch)
 
     async def _result(self, post: ResultPost) -> None:
+        reach("result_posting")
         try:
             answer = await self._requests.post("result", post.body, ResultAnswer)
         except ProblemError as error:

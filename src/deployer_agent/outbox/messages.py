@@ -100,6 +100,11 @@ class MessageOutbox:
         return self._queued + sum(batch.size for batch in self._batches)
 
     @property
+    def kept(self) -> bool:
+        """Whether all of them are on the disk, or about to be."""
+        return not self._queue and all(batch.stored or batch.storing for batch in self._batches)
+
+    @property
     def memory(self) -> int:
         """Bytes of them that are in memory."""
         return self._queued + self._in_memory

@@ -33,6 +33,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
+    dpl:c:<c>:audit                  stream e (an entry), h (its hash);  …:audit:head  string  n:hash of the last
+    dpl:auditor                      string the master that exports what is too old of the audit logs; expires
     dpl:c:<c>:logs                   zset   log streams by bytes
     dpl:c:<c>:points                 stream numbers on their way to the metric store: agent, f (list of flushes)
       …:bytes                        string bytes of all f in it
@@ -50,6 +52,7 @@ SEEN_OVERDUE: Final = "dpl:seen:overdue"
 AGENT_PREFIX: Final = "dpl:agent:"
 
 MOVER: Final = "dpl:mover"
+AUDITOR: Final = "dpl:auditor"
 WAKE: Final = "dpl:wake"
 DONE: Final = "dpl:done"
 LOGGED: Final = "dpl:log"
@@ -103,6 +106,16 @@ def host_versions(agent_id: AgentId) -> str:
 def points(company_id: str) -> str:
     """The stream of a company's numbers over time; their size has `:bytes` behind."""
     return f"{prefix(company_id)}points"
+
+
+def audit(company_id: str) -> str:
+    """The audit log of a company."""
+    return f"{prefix(company_id)}audit"
+
+
+def audit_head(company_id: str) -> str:
+    """How far it goes."""
+    return f"{audit(company_id)}:head"
 
 
 def tokens(company_id: str, kind: str) -> str:

@@ -39,6 +39,7 @@ from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
+from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
@@ -55,6 +56,7 @@ from deployer.rest.tokens import TokenRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.companies import Companies
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.hosts import Hosts
@@ -314,6 +316,7 @@ class Master(Service):
 NOUNS: Final = (
     AboutRoutes,
     AgentRoutes,
+    CompanyRoutes,
     HostRoutes,
     JobRoutes,
     JobLogRoutes,
@@ -351,6 +354,7 @@ def _root(ground: Ground, core: Core) -> Root:
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts = Hosts(redis)
+    companies = Companies(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
@@ -375,6 +379,7 @@ def _root(ground: Ground, core: Core) -> Root:
             AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
+            CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),

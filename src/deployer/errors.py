@@ -62,6 +62,12 @@ class ConflictError(DeployerError):
     code = "conflict"
 
 
+class ChangedError(DeployerError):
+    """Somebody has changed it since it was read."""
+
+    code = "changed"
+
+
 class StaleSessionError(ConflictError):
     """A newer session of the same agent has taken over."""
 

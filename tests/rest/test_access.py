@@ -28,6 +28,12 @@ ROUTES = [
     ("GET", "/api/v1/join-tokens"),
     ("POST", "/api/v1/join-tokens"),
     ("DELETE", "/api/v1/join-tokens/x"),
+    ("GET", "/api/v1/companies"),
+    ("POST", "/api/v1/companies"),
+    ("GET", "/api/v1/companies/x"),
+    ("PATCH", "/api/v1/companies/x"),
+    ("DELETE", "/api/v1/companies/x"),
+    ("POST", "/api/v1/companies/x/grids"),
     ("GET", "/metrics"),
 ]
 AGENT_ROUTES = [

@@ -27,6 +27,7 @@ from deployer.errors import (
 from deployer.kit.http.channel import mark_authenticated
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest.conditional import Match
 from deployer.rest.problems import prepare, refuse
 from deployer.rest.streaming import send
 
@@ -52,6 +53,7 @@ class Declaration(Struct, frozen=True):
     query: type[Struct]
     streams: bool
     text: bool
+    conditional: bool
     statuses: Sequence[int]
 
 
@@ -87,16 +89,17 @@ def endpoint(
     query: type[Struct] = NoQuery,
     streams: bool = False,
     text: bool = False,
+    conditional: bool = False,
     statuses: Sequence[int] = (200,),
 ) -> Callable[[F], F]:
-    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
+    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=, match=)`.
 
     `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
-    is text/plain. `statuses` are those of answers that are no problems.
+    is text/plain, `match` where the request is `conditional`. `statuses` are those of answers that are no problems.
     """
 
     def declare(handler: F) -> F:
-        its = Declaration(method, path, needs, returns, body, query, streams, text, statuses)
+        its = Declaration(method, path, needs, returns, body, query, streams, text, conditional, statuses)
         handler.declaration = its  # type: ignore[attr-defined]  # a mark
         return handler
 
@@ -169,6 +172,8 @@ class Api:
             given["body"] = _body(declaration.body, request)
         if declaration.text:
             given["text"] = _text(request)
+        if declaration.conditional:
+            given["match"] = Match(request.getHeader("if-match"))
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
         return await (handler(**given) if caller is None else handler(caller, **given))

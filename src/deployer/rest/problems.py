@@ -28,6 +28,7 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.ConflictError: 409,
+    errors.ChangedError: 412,
     errors.StaleSessionError: 409,
     errors.OtherInstanceError: 409,
     errors.QueueFullError: 429,

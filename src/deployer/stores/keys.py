@@ -5,7 +5,11 @@ company, `c:<company>:` in front for another. All other keys are ours. Scripts g
 among KEYS and append names that they read from Redis (a task id from a queue): allowed, since Redis is not a cluster.
 
     dpl:installation                 hash   public key, default company, created
-    dpl:company:<c>                  hash   name
+    dpl:companies                    set    ids of companies
+    dpl:companies:names              hash   name -> id
+    dpl:companies:gone               set    removed ones whose keys are not all gone yet
+    dpl:company:<c>                  hash   name, created, version;  …:grids  set  of its grids
+    dpl:grids                        string the last grid that was given without being asked for by number
     dpl:grid:<gid>                   hash   company, next
     dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role / gid, uses; name, by, created,
                                             expires, used
@@ -43,6 +47,10 @@ from typing import Final
 from deployer.protocol.ids import AgentId, node
 
 INSTALLATION: Final = "dpl:installation"
+COMPANIES: Final = "dpl:companies"
+COMPANY_NAMES: Final = "dpl:companies:names"
+COMPANIES_GONE: Final = "dpl:companies:gone"
+GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
 SEEN_ONLINE: Final = "dpl:seen:online"
@@ -63,6 +71,11 @@ def prefix(company: str) -> str:
 def company(company_id: str) -> str:
     """The record of a company."""
     return f"dpl:company:{company_id}"
+
+
+def grids(company_id: str) -> str:
+    """The grids of a company."""
+    return f"{company(company_id)}:grids"
 
 
 def grid(gid: int) -> str:
@@ -118,6 +131,11 @@ def session(digest: str) -> str:
 def used_challenge(challenge: str) -> str:
     """That a challenge was used."""
     return f"dpl:used:{challenge}"
+
+
+def patterns(company_id: str) -> tuple[str, str]:
+    """What finds every key that only one company has, for SCAN."""
+    return f"{prefix(company_id)}*", f"c:{company_id}:*"
 
 
 def job(company_id: str, job_id: str) -> str:

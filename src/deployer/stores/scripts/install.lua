@@ -1,11 +1,13 @@
 -- INSTALL: the first start makes company, grid, admin and join token together, or finds an installation.
 -- KEYS: installation, company, grid, admin token, join token.
--- ARGV: created ms, company id, company name, public key, admin token's sha, admin's id, join token's sha, join expires ms.
+-- ARGV: created ms, company id, company name, public key, admin token's sha, admin's id, join token's sha, join expires ms,
+-- version.
 -- Answers OK or EXISTS.
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'EXISTS'
 end
-redis.call('HSET', KEYS[2], 'name', ARGV[3], 'created', ARGV[1])
+redis.call('HSET', KEYS[2], 'name', ARGV[3], 'created', ARGV[1], 'version', ARGV[9])
+redis.call('HSET', 'dpl:companies:names', ARGV[3], ARGV[2])
 redis.call('HSET', KEYS[3], 'company', ARGV[2])
 redis.call('SADD', KEYS[2] .. ':grids', '1')
 redis.call('HSET', KEYS[4], 'sha', ARGV[5], 'company', ARGV[2], 'user', ARGV[6], 'role', 'admin',

@@ -53,6 +53,7 @@ from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
+from deployer.rest.users import UserRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
@@ -69,6 +70,7 @@ from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
 from deployer.stores.server import require_durable
 from deployer.stores.tokens import Tokens
+from deployer.stores.users import Users
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
@@ -324,6 +326,7 @@ NOUNS: Final = (
     ScriptRoutes,
     StatsRoutes,
     TokenRoutes,
+    UserRoutes,
 )
 """Whose declarations make the API's description."""
 
@@ -354,7 +357,7 @@ def _root(ground: Ground, core: Core) -> Root:
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts = Hosts(redis)
-    companies = Companies(redis)
+    companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
@@ -383,7 +386,8 @@ def _root(ground: Ground, core: Core) -> Root:
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
-            TokenRoutes(tokens, agents, wall),
+            TokenRoutes(tokens, users, agents, wall),
+            UserRoutes(users, wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),

@@ -86,6 +86,16 @@ class QueueFullError(DeployerError):
     code = "queue_full"
 
 
+class TooManyError(DeployerError):
+    """Too many attempts; `after_s` seconds later there may be another."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
 class NoSpaceError(DeployerError):
     """Redis is near its memory limit; running work goes on, new work is refused."""
 

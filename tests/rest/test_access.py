@@ -34,6 +34,11 @@ ROUTES = [
     ("PATCH", "/api/v1/companies/x"),
     ("DELETE", "/api/v1/companies/x"),
     ("POST", "/api/v1/companies/x/grids"),
+    ("GET", "/api/v1/users"),
+    ("POST", "/api/v1/users"),
+    ("GET", "/api/v1/users/x"),
+    ("PATCH", "/api/v1/users/x"),
+    ("DELETE", "/api/v1/users/x"),
     ("GET", "/metrics"),
 ]
 AGENT_ROUTES = [

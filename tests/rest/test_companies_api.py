@@ -9,7 +9,6 @@ from deployer.dispatch.upkeep import Upkeep
 from deployer.kit.clock import Clock as AnyClock
 from deployer.model.access import Role
 from deployer.stores.companies import Companies
-from deployer.stores.tokens import USER, Token, Tokens
 from support.seeded import COMPANY
 from support.served import Served
 
@@ -20,12 +19,6 @@ async def made(served: Served, name: str) -> dict[str, Any]:
     assert answer.header("location") == answer.json["href"]
     found: dict[str, Any] = answer.json
     return found
-
-
-async def token_of(served: Served, company: str, role: Role) -> str:
-    token = Token.new(USER)
-    await Tokens(served.seeded.redis).add_user_token(token, company, f"some-{role.value}", role)
-    return token.text
 
 
 async def test_a_company_is_made_with_a_grid_shown_renamed_and_removed(served: Served) -> None:
@@ -85,7 +78,7 @@ async def test_a_company_with_agents_and_the_installations_own_stay(served: Serv
 async def test_nothing_is_left_of_a_removed_company(served: Served) -> None:
     redis = served.seeded.redis
     company = await made(served, "globex")
-    token = await token_of(served, company["id"], Role.OWNER)
+    token = await served.token_of("boss", Role.OWNER, company["id"])
     put = await served.ask("PUT", "/api/v1/scripts/d/n", data=b"x", token=token, headers={"Content-Type": "text/plain"})
     assert put.status == 201
     assert (await served.ask("DELETE", company["href"])).status == 200
@@ -101,7 +94,7 @@ async def test_nothing_is_left_of_a_removed_company(served: Served) -> None:
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.OWNER])
 async def test_whoever_is_no_admin_sees_the_own_company_only(served: Served, role: Role) -> None:
     mine, other = await made(served, "mine"), await made(served, "other")
-    token = await token_of(served, mine["id"], role)
+    token = await served.token_of("sam", role, mine["id"])
     listed = await served.ask("GET", "/api/v1/companies", token=token)
     assert [one["id"] for one in listed.json["items"]] == [mine["id"]]
     assert (await served.ask("GET", mine["href"], token=token)).json["agents"]["href"] == "/api/v1/agents"

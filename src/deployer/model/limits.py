@@ -13,6 +13,9 @@ NOT_AFTER_S: Final = 7 * 86400
 
 COMPANIES: Final = 10_000
 GRIDS_PER_COMPANY: Final = 1000
+USERS_PER_COMPANY: Final = 1000
+AGENTS_PER_USER: Final = 1000
+"""How many agents a user can be limited to."""
 
 TOKENS_PER_COMPANY: Final = 1000
 JOIN_TOKEN_S: Final = 30 * 86400

@@ -11,6 +11,7 @@ from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import GridId, new_id
 from deployer.protocol.times import iso
+from deployer.rest.agents import company_href
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import Answer, endpoint
 from deployer.rest.paging import PageQuery
@@ -39,10 +40,10 @@ class GridReference(Struct, frozen=True):
 
 
 class ListReference(Struct, frozen=True):
-    """How many there are, and where; null: the caller's requests do not act there."""
+    """How many there are, and where. Nulls: the caller's requests do not act there, or it may use some of them only."""
 
     href: str | None
-    count: int
+    count: int | None
 
 
 class CompanyAnswer(Struct, frozen=True, kw_only=True):
@@ -163,11 +164,6 @@ class CompanyRoutes:
         self.log.warn("audit: user {user} {does}, {company}", user=caller.user, does=does, company=company)
 
 
-def company_href(company: str) -> str:
-    """Where a company is found."""
-    return f"/api/v1/companies/{company}"
-
-
 def seen(caller: Caller, company: str) -> str:
     """The id in a path or query, if the caller may see it; NotFoundError as for one that does not exist."""
     if company == caller.company or (caller.may(Permission.ADMIN) and _ID.fullmatch(company)):
@@ -188,6 +184,6 @@ def _answer(caller: Caller, company: Company) -> CompanyAnswer:
         name=company.name,
         created=iso(company.created),
         users=ListReference("/api/v1/users" if own else f"/api/v1/users?company={company.id}", company.users),
-        agents=ListReference("/api/v1/agents" if own else None, company.agents),
+        agents=ListReference("/api/v1/agents" if own else None, None if caller.agents is not None else company.agents),
         grids=[GridReference(gid) for gid in company.grids],
     )

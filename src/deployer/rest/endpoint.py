@@ -22,6 +22,8 @@ from deployer.errors import (
     MalformedError,
     MethodNotAllowedError,
     NotFoundError,
+    TooManyError,
+    UnauthorizedError,
     UnsupportedTypeError,
 )
 from deployer.kit.http.channel import mark_authenticated
@@ -77,6 +79,22 @@ class Stream(Struct, frozen=True):
 
     content_type: str
     chunks: AsyncIterator[bytes]
+
+    def watched(self, is_allowed: Callable[[], Awaitable[bool]]) -> "Stream":
+        """The same, which ends where a chunk comes that its reader may not have any more."""
+        return Stream(self.content_type, _while_allowed(self.chunks, is_allowed))
+
+
+async def _while_allowed(
+    chunks: AsyncIterator[bytes], is_allowed: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            if not await is_allowed():
+                return
+            yield chunk
+    finally:
+        await chunks.aclose()  # type: ignore[attr-defined]  # a generator
 
 
 def endpoint(
@@ -176,7 +194,17 @@ class Api:
             given["match"] = Match(request.getHeader("if-match"))
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
-        return await (handler(**given) if caller is None else handler(caller, **given))
+        if caller is None:
+            return await handler(**given)
+        answer = await handler(caller, **given)
+        return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
+
+    async def _is_still(self, caller: Caller, request: Request) -> bool:
+        """Whether the request's token still stands for the same caller."""
+        try:
+            return await self._authenticate(request) == caller
+        except (UnauthorizedError, TooManyError):
+            return False
 
 
 async def _write(request: Request, answer: Any) -> None:

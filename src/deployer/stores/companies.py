@@ -53,7 +53,7 @@ class Companies:
         raw = await self._redis.call("HGET", keys.COMPANY_NAMES, name)
         return None if raw is None else raw.decode()
 
-    async def ids(self, after: str | None, count: int) -> list[str]:
+    async def ids(self, after: str | None = None, count: int = limits.COMPANIES) -> list[str]:
         """Ids in their order, those after `after` when it is given."""
         every = sorted(raw.decode() for raw in await self._redis.call("SMEMBERS", keys.COMPANIES))
         return [one for one in every if after is None or one > after][:count]

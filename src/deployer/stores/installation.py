@@ -1,5 +1,6 @@
 """The first start: company, grid, admin and join token, made by one script, once per Redis (DESIGN 3)."""
 
+import secrets
 from typing import Final
 
 from msgspec import Struct
@@ -64,6 +65,7 @@ class Installations:
                 seed.join.sha,
                 now_ms + JOIN_TOKEN_S * 1000,
                 new_version(),
+                secrets.token_hex(16),
             ],
         )
         return bool(made == b"OK")

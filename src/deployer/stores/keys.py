@@ -33,6 +33,10 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
                                             reply (cmds_queue_<id>), head (what stands before its results there)
       …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:tokens:<kind>          zset   public ids of tokens (dpl: users', dpj: for joining) by their making
+    dpl:c:<c>:users                  zset   users by name
+    dpl:c:<c>:owners                 set    those of them who can manage the company and are not disabled
+    dpl:c:<c>:user:<name>            hash   id, email, role, agents (JSON list; empty: all), disabled, created, version,
+                                            password (argon2id), seal (a session with another one has ended)
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
@@ -121,6 +125,16 @@ def points(company_id: str) -> str:
 def tokens(company_id: str, kind: str) -> str:
     """The public ids of a company's tokens of a kind (dpl, dpj), by their making."""
     return f"{prefix(company_id)}tokens:{kind}"
+
+
+def users(company_id: str) -> str:
+    """The users of a company, by name."""
+    return f"{prefix(company_id)}users"
+
+
+def user(company_id: str, name: str) -> str:
+    """A user."""
+    return f"{prefix(company_id)}user:{name}"
 
 
 def session(digest: str) -> str:

@@ -63,12 +63,12 @@ class Reply:
 class Served:
     """A master without its process: site, hub, subscriber."""
 
-    def __init__(self, seeded: Seeded, reactor: Any, endpoint: Any) -> None:
+    def __init__(self, seeded: Seeded, reactor: Any, endpoint: Any, key: MasterKey | None = None) -> None:
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
         self.meter = Meter(reactor)
-        self.key = MasterKey(Ed25519PrivateKey.generate())
+        self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
         self._subscriber = Subscriber(
             endpoint,

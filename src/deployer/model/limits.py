@@ -18,6 +18,10 @@ AGENTS_PER_USER: Final = 1000
 """How many agents a user can be limited to."""
 
 TOKENS_PER_COMPANY: Final = 1000
+LOGINS_PER_USER: Final = 20
+LOGIN_IDLE_MS: Final = 8 * 3_600_000
+LOGIN_MS: Final = 7 * 86_400_000
+"""A browser's session ends when it is idle, and after this time in any case."""
 JOIN_TOKEN_S: Final = 30 * 86400
 """How long a join token is good for at most."""
 

@@ -1,6 +1,7 @@
 """Changes that are made only while nobody else has changed the same: ETag and If-Match (RFC 9110)."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -14,6 +15,11 @@ class Match(Struct, frozen=True):
     """What a request's If-Match says; None when it has none."""
 
     text: str | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[bytes]) -> "Match":
+        """What the header lines say together."""
+        return cls(b",".join(values).decode("latin-1") if values else None)
 
     def require(self, version: str) -> None:
         """ChangedError when the client knows another version than this one."""

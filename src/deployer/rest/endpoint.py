@@ -27,6 +27,7 @@ from deployer.errors import (
     UnsupportedTypeError,
 )
 from deployer.kit.http.channel import mark_authenticated
+from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
 from deployer.rest.conditional import Match
@@ -56,6 +57,7 @@ class Declaration(Struct, frozen=True):
     streams: bool
     text: bool
     conditional: bool
+    peer: bool
     statuses: Sequence[int]
 
 
@@ -108,16 +110,18 @@ def endpoint(
     streams: bool = False,
     text: bool = False,
     conditional: bool = False,
+    peer: bool = False,
     statuses: Sequence[int] = (200,),
 ) -> Callable[[F], F]:
-    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=, match=)`.
+    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=, match=, peer=)`.
 
     `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
-    is text/plain, `match` where the request is `conditional`. `statuses` are those of answers that are no problems.
+    is text/plain, `match` where the request is `conditional`, `peer` for what must know where a request comes from.
+    `statuses` are those of answers that are no problems.
     """
 
     def declare(handler: F) -> F:
-        its = Declaration(method, path, needs, returns, body, query, streams, text, conditional, statuses)
+        its = Declaration(method, path, needs, returns, body, query, streams, text, conditional, peer, statuses)
         handler.declaration = its  # type: ignore[attr-defined]  # a mark
         return handler
 
@@ -138,9 +142,14 @@ class Api:
     log = Logger()
 
     def __init__(
-        self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]], begin: Begin = _unmeasured
+        self,
+        nouns: Sequence[object],
+        authenticate: Callable[[Request], Awaitable[Caller]],
+        peer_of: Callable[[Request], Peer],
+        begin: Begin = _unmeasured,
     ) -> None:
         self._begin = begin
+        self._peer_of = peer_of
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -191,7 +200,9 @@ class Api:
         if declaration.text:
             given["text"] = _text(request)
         if declaration.conditional:
-            given["match"] = Match(request.getHeader("if-match"))
+            given["match"] = Match.of(request.requestHeaders.getRawHeaders(b"if-match", []))
+        if declaration.peer:
+            given["peer"] = self._peer_of(request)
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
         if caller is None:

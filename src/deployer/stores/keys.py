@@ -20,6 +20,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
       …:current                      string the last numbers of host and processes; expires
       …:host                         hash   n, sha, facts, summary; …:host:versions  zset  by n, the last hundred
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
+    dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:mover                        string the master that takes commands from cmds_queue; expires
@@ -37,6 +38,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:owners                 set    those of them who can manage the company and are not disabled
     dpl:c:<c>:user:<name>            hash   id, email, role, agents (JSON list; empty: all), disabled, created, version,
                                             password (argon2id), seal (a session with another one has ended)
+    dpl:c:<c>:logins:<name>          zset   sessions of a user by their making
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
@@ -135,6 +137,16 @@ def users(company_id: str) -> str:
 def user(company_id: str, name: str) -> str:
     """A user."""
     return f"{prefix(company_id)}user:{name}"
+
+
+def login(digest: str) -> str:
+    """A browser's session by the SHA-256 of its secret."""
+    return f"dpl:login:{digest}"
+
+
+def logins(company_id: str, name: str) -> str:
+    """The sessions of a user."""
+    return f"{prefix(company_id)}logins:{name}"
 
 
 def session(digest: str) -> str:

@@ -16,7 +16,7 @@ from deployer.stores.redis import Redis
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A user as it stands. `created`: epoch ms; `agents` None: all of the company."""
+    """A user as it stands. `created`: epoch ms; `agents` None: all of the company; `seal`: that of its sessions."""
 
     company: str
     name: str
@@ -28,6 +28,7 @@ class User(Struct, frozen=True, kw_only=True):
     created: int = 0
     version: str = ""
     has_password: bool = False
+    seal: str = ""
 
 
 class Users:
@@ -65,13 +66,24 @@ class Users:
             self._redis.damage.found(keys.user(company, name))
             return None
 
+    async def with_password(self, company: str, name: str) -> tuple[User | None, str | None]:
+        """A user and what is kept of its password; as much is read for one that is not there."""
+        fields = await self._redis.read("HMGET", keys.user(company, name), *_FIELDS)
+        user, kept = self._user(company, name, fields), fields[-1]
+        return (None, None) if user is None else (user, None if kept is None else kept.decode("ascii", "replace"))
+
+    async def set_password(self, known: User, kept: str, seal: str | None) -> None:
+        """Keep another password, as its hash; with another seal (None: a new one) all sessions end."""
+        given = [known.id, kept, seal or new_version(), new_version()]
+        _require(await self._redis.run(scripts.PASSWORD, [keys.user(known.company, known.name)], given))
+
     async def make(self, user: User) -> None:
         """Keep a new user; ConflictError when the name is taken or there are too many, NotFoundError: no company."""
         _require(await self._put(user, "", {"id": user.id, "created": user.created, "seal": new_version()}))
 
     async def change(self, known: User, wanted: User) -> None:
-        """Replace what can be changed; ChangedError when it is not any more as it was read."""
-        _require(await self._put(wanted, known.version, {}))
+        """Replace what can be changed; ChangedError when it is not any more as it was read. Disabling ends sessions."""
+        _require(await self._put(wanted, known.version, {"seal": new_version()} if wanted.disabled else {}))
 
     async def ensure(self, user: User) -> None:
         """Make this user, or give the one of this name its role and open it: whoever holds the masters' key may."""
@@ -100,7 +112,7 @@ class Users:
         _require(await self._redis.run(scripts.DROP_USER, named, [known.name, known.version]))
 
 
-_FIELDS: Final = ("id", "role", "email", "agents", "disabled", "created", "version", "password")
+_FIELDS: Final = ("id", "role", "email", "agents", "disabled", "created", "version", "seal", "password")
 _names = msgspec.json.Decoder(list[str]).decode
 _REFUSALS: Final[dict[bytes, tuple[type[DeployerError], str]]] = {
     b"GONE": (NotFoundError, "this user does not exist"),
@@ -133,7 +145,7 @@ def read_agents(raw: bytes | None) -> AgentSet:
 
 def read_user(company: str, name: str, fields: Sequence[Any]) -> User | None:
     """A user from the fields of its record; None for none, ValueError for what is no user."""
-    id_, role, email, agents, disabled, created, version, password = fields
+    id_, role, email, agents, disabled, created, version, seal, password = fields
     if role is None:
         return None
     return User(
@@ -147,4 +159,5 @@ def read_user(company: str, name: str, fields: Sequence[Any]) -> User | None:
         created=int(created or 0),
         version=(version or b"").decode(),
         has_password=password is not None,
+        seal=(seal or b"").decode(),
     )

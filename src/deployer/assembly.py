@@ -23,9 +23,11 @@ from deployer.errors import StartError
 from deployer.kit.clock import Clock, WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.http.limits import HttpLimits
+from deployer.kit.http.peer import Peers
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.lag import Lag
 from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
 from deployer.links.enrolment import Enrolment
@@ -39,6 +41,7 @@ from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
+from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
@@ -49,24 +52,29 @@ from deployer.rest.meter import Meter
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
+from deployer.rest.session import Door, SessionRoutes
 from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
+from deployer.rest.users import UserRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.companies import Companies
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.hosts import Hosts
 from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
+from deployer.stores.logins import Logins
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.points import Points
 from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
 from deployer.stores.server import patiently, require_durable
 from deployer.stores.tokens import Tokens
+from deployer.stores.users import Users
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
@@ -320,13 +328,16 @@ class Master(Service):
 NOUNS: Final = (
     AboutRoutes,
     AgentRoutes,
+    CompanyRoutes,
     HostRoutes,
     JobRoutes,
     JobLogRoutes,
     ProcessRoutes,
     ScriptRoutes,
+    SessionRoutes,
     StatsRoutes,
     TokenRoutes,
+    UserRoutes,
 )
 """Whose declarations make the API's description."""
 
@@ -339,7 +350,7 @@ def describe_api() -> dict[str, Any]:
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
     limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
-    return HardenedSite(_root(ground, core), limits_of_http, ground.clock)
+    return HardenedSite(_root(ground, core, Peers(limits_of_http)), limits_of_http, ground.clock)
 
 
 def _max_body(path: bytes) -> int:
@@ -347,7 +358,7 @@ def _max_body(path: bytes) -> int:
     return MAX_POST_BYTES if path[1:2].isdigit() else MAX_BODY_BYTES
 
 
-def _root(ground: Ground, core: Core) -> Root:
+def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
     agents, library, dispatcher = core.agents, core.library, core.dispatcher
     jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
@@ -357,6 +368,7 @@ def _root(ground: Ground, core: Core) -> Root:
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts = Hosts(redis)
+    companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
@@ -376,21 +388,37 @@ def _root(ground: Ground, core: Core) -> Root:
         ground.meter.begin,
     )
 
+    logins, csrf_key = Logins(redis), ground.key.secret("csrf")
+    authenticator = Authenticator(tokens, logins, peers, csrf_key=csrf_key, clock=clock, wall=wall)
+    passwords = Passwords(Threads(clock))
+    door = Door(companies, users, passwords, clock)
+
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
+            CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
-            TokenRoutes(tokens, agents, wall),
+            TokenRoutes(tokens, users, agents, wall),
+            UserRoutes(users, wall),
+            SessionRoutes(door, users, logins, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
-        Authenticator(tokens, clock, wall).caller,
+        authenticator.caller,
+        peers.of,
         ground.meter.begin,
+    )
+    ground.meter.watch("passwords_waiting", "Passwords that are compared or hashed", lambda: passwords.waiting)
+    ground.meter.watch_counts(
+        "wrong_attempts",
+        "Wrong tokens, sessions and log-ins",
+        "what",
+        lambda: {"tokens": authenticator.attempts.failures, "logins": door.attempts.failures},
     )
     ground.meter.watch_counts(
         "agent_intake",

@@ -62,6 +62,12 @@ class ConflictError(DeployerError):
     code = "conflict"
 
 
+class ChangedError(DeployerError):
+    """Somebody has changed it since it was read."""
+
+    code = "changed"
+
+
 class StaleSessionError(ConflictError):
     """A newer session of the same agent has taken over."""
 
@@ -78,6 +84,16 @@ class QueueFullError(DeployerError):
     """A queue is at its limit; try again later."""
 
     code = "queue_full"
+
+
+class TooManyError(DeployerError):
+    """Too many attempts; `after_s` seconds later there may be another."""
+
+    code = "too_many"
+
+    def __init__(self, message: str, after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
 
 
 class NoSpaceError(DeployerError):

@@ -28,6 +28,20 @@ ROUTES = [
     ("GET", "/api/v1/join-tokens"),
     ("POST", "/api/v1/join-tokens"),
     ("DELETE", "/api/v1/join-tokens/x"),
+    ("GET", "/api/v1/companies"),
+    ("POST", "/api/v1/companies"),
+    ("GET", "/api/v1/companies/x"),
+    ("PATCH", "/api/v1/companies/x"),
+    ("DELETE", "/api/v1/companies/x"),
+    ("POST", "/api/v1/companies/x/grids"),
+    ("GET", "/api/v1/users"),
+    ("POST", "/api/v1/users"),
+    ("GET", "/api/v1/users/x"),
+    ("PATCH", "/api/v1/users/x"),
+    ("DELETE", "/api/v1/users/x"),
+    ("PUT", "/api/v1/users/x/password"),
+    ("GET", "/api/v1/session"),
+    ("DELETE", "/api/v1/session"),
     ("GET", "/metrics"),
 ]
 AGENT_ROUTES = [
@@ -54,6 +68,15 @@ async def test_no_route_opens_without_a_token_or_to_one_in_the_query(served: Ser
     for method, path in ROUTES + AGENT_ROUTES:
         assert (await served.ask(method, path, token=None)).status == 401
         assert (await served.ask(method, f"{path}?token={served.seeded.admin.text}", token=None)).status == 401
+
+
+@pytest.mark.parametrize("name", ["authorization", "cookie", "origin", "x-csrf-token", "if-match", "x-forwarded-for"])
+async def test_a_header_that_is_no_text_harms_nothing(served: Served, name: str) -> None:
+    for value in (b"Bearer \xff", b"deployer=\xff", b'"\xff"', b"\xc3("):
+        reply = await served.ask("DELETE", "/api/v1/users/x", token=None, headers={name: value})
+        assert reply.status in {401, 403}, (name, value, reply.body)
+        if name != "authorization":
+            assert (await served.ask("DELETE", "/api/v1/users/x", headers={name: value})).status == 404
 
 
 async def test_two_tokens_are_malformed(served: Served) -> None:

@@ -17,6 +17,8 @@ def ahead(**time: float) -> str:
 
 
 async def made(served: Served, path: str = "tokens", **body: Any) -> dict[str, Any]:
+    if "user" in body:
+        await served.ask("POST", "/api/v1/users", json={"name": body["user"], "role": "operator"})
     answer = await served.ask("POST", f"/api/v1/{path}", json={"name": "n", **body})
     assert answer.status == 201, answer.json
     assert answer.header("location") == answer.json["href"]
@@ -27,7 +29,7 @@ async def made(served: Served, path: str = "tokens", **body: Any) -> dict[str, A
 async def test_a_token_opens_until_it_is_revoked(served: Served) -> None:
     token = await made(served, user="eve", role="viewer")
     me = await served.ask("GET", "/api/v1/user", token=token["token"])
-    assert me.json == {"user": "eve", "company": COMPANY, "role": "viewer", "token": token["id"]}
+    assert me.json == {"user": "eve", "company": COMPANY, "role": "viewer", "token": token["id"], "agents": None}
     assert (await served.ask("DELETE", token["href"])).json == {"id": token["id"]}
     assert await Tokens(served.seeded.redis).caller(Token.parse(token["token"])) is None  # type: ignore[arg-type]
     assert (await served.ask("DELETE", token["href"])).status == 404
@@ -111,6 +113,7 @@ async def test_a_join_token_is_good_as_often_as_it_says(served: Served) -> None:
         ("tokens", {"name": "n", "role": "god"}, "/role"),
         ("tokens", {"name": "n", "company": "other"}, "/company"),
         ("tokens", {"name": "n", "user": "a b"}, "/user"),
+        ("tokens", {"name": "n", "user": "nobody"}, "/user"),
         ("tokens", {"name": "n", "expires": "2001-01-01T00:00:00Z"}, "/expires"),
         ("join-tokens", {"name": "n", "uses": 0}, "/uses"),
         ("join-tokens", {"name": "n", "gid": 99}, "/gid"),

@@ -230,9 +230,12 @@ async def test_finished_jobs_are_retired_with_all_their_keys(seeded: Seeded) -> 
         "job:b:tasks",
         "jobs",
         "open",
+        "owners",
         "task:b@1:1",
         "tokens:dpj",
         "tokens:dpl",
+        "user:admin",
+        "users",
     ]
 
 

@@ -1,15 +1,18 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deployer.errors import StartError
 from deployer.kit.files import write_private
 from deployer.model.access import Role
 from deployer.stores import keys
+from deployer.stores.companies import Companies
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.master_key import MasterKey
 from deployer.stores.redis import Redis
 from deployer.stores.tokens import JOIN, USER, Token, Tokens
+from deployer.stores.users import User, Users
 from support.seeded import COMPANY, Seeded
 
 
@@ -92,3 +95,52 @@ def test_secrets_differ_by_purpose_and_are_the_same_for_all_masters(tmp_path: Pa
     again = MasterKey.load(tmp_path / "key")
     assert key.secret("a") == again.secret("a") != key.secret("b")
     assert keys.token("x") != keys.join_token("x")
+
+
+async def test_an_older_installation_gets_users_for_its_tokens(redis: Redis, tmp_path: Path) -> None:
+    key = MasterKey.load_or_make(tmp_path / "a")
+    installation = await ensure_installation(redis, key, tmp_path, lambda: 1.0)
+    company, tokens = installation.company, Tokens(redis)
+    low, high = Token.new(USER), Token.new(USER)
+    await tokens.add_user_token(low, company, "old.Name@x", Role.VIEWER)
+    await tokens.add_user_token(high, company, "old.Name@x", Role.OPERATOR)
+    names = ("admin", "old.Name@x")
+    users, owners = keys.users(company), f"{keys.prefix(company)}owners"
+    await redis.call("DEL", keys.COMPANY_NAMES, users, owners, *(keys.user(company, name) for name in names))
+    await redis.call("HDEL", keys.company(company), "version")
+    await redis.call("HSET", keys.INSTALLATION, "schema", "1")
+    assert await tokens.caller(high) is None
+    for _ in range(2):
+        assert await ensure_installation(redis, key, tmp_path, lambda: 2.0) == installation
+    found = await Users(redis).users(company, None, 9)
+    assert [(one.name, one.role) for one in found] == [("admin", Role.ADMIN), ("old.Name@x", Role.OPERATOR)]
+    assert await Companies(redis).named("default") == company
+    for token, role in ((low, Role.VIEWER), (high, Role.OPERATOR)):
+        caller = await tokens.caller(token)
+        assert caller is not None
+        assert caller.role is role
+
+
+async def test_who_has_the_masters_key_opens_the_admin_again(redis: Redis, tmp_path: Path) -> None:
+    key = MasterKey.load_or_make(tmp_path / "a")
+    company = (await ensure_installation(redis, key, tmp_path, lambda: 1.0)).company
+    users = Users(redis)
+    await users.make(User(company=company, name="boss", id="1", role=Role.OWNER))
+    admin = await users.user(company, "admin")
+    await users.change(admin, replace(admin, role=Role.VIEWER, disabled=True))
+    token = Token.parse((await new_admin_token(redis, key, tmp_path)).read_text().strip())
+    assert token is not None
+    caller = await Tokens(redis).caller(token)
+    assert caller is not None
+    assert caller.role is Role.ADMIN
+
+
+async def test_a_user_whose_record_is_damaged_gets_in_nowhere(seeded: Seeded) -> None:
+    for field, value in (("role", "god"), ("agents", "x"), ("agents", '["x"]'), ("created", "x")):
+        known = await seeded.redis.call("HGET", keys.user(COMPANY, "admin"), field)
+        await seeded.redis.call("HSET", keys.user(COMPANY, "admin"), field, value)
+        assert await Tokens(seeded.redis).caller(seeded.admin) is None
+        await seeded.redis.call("HSET", keys.user(COMPANY, "admin"), field, known)
+    assert await Tokens(seeded.redis).caller(seeded.admin) is not None
+    await seeded.redis.call("SET", keys.user(COMPANY, "admin"), "x")
+    assert await Tokens(seeded.redis).caller(seeded.admin) is None

@@ -16,6 +16,7 @@ from twisted.web.client import HTTPConnectionPool
 from deployer.assembly import Ground, build_core, build_site
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
+from deployer.model.access import Role
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
@@ -24,6 +25,7 @@ from deployer.stores import keys
 from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
 from deployer.stores.redis import Subscriber
+from deployer.stores.tokens import USER, Token, Tokens
 from support.seeded import AGENT, COMPANY, Seeded
 
 
@@ -61,13 +63,13 @@ class Reply:
 class Served:
     """A master without its process: site, hub, subscriber."""
 
-    def __init__(self, seeded: Seeded, reactor: Any, endpoint: Any) -> None:
+    def __init__(self, seeded: Seeded, reactor: Any, endpoint: Any, key: MasterKey | None = None) -> None:
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
         self.meter = Meter(reactor)
-        self.key = MasterKey(Ed25519PrivateKey.generate())
-        self._reactor = reactor
+        self.key = key or MasterKey(Ed25519PrivateKey.generate())
+        self.clock = reactor
         self._subscriber = Subscriber(
             endpoint,
             reactor,
@@ -86,13 +88,13 @@ class Served:
             key=self.key,
             installation=Installation(COMPANY, self.key.public),
             hub=self.hub,
-            clock=self._reactor,
+            clock=self.clock,
             wall=time.time,
             memory=lambda: self.memory,
             meter=self.meter,
         )
         self._subscriber.start()
-        endpoint = serverFromString(self._reactor, "tcp:0:interface=127.0.0.1")
+        endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")
         self._port = await endpoint.listen(build_site(ground, build_core(ground)))
 
     async def stop(self) -> None:
@@ -114,6 +116,12 @@ class Served:
             headers["Authorization"] = f"Bearer {token}"
         response = await treq.request(method, self.url + path, headers=headers, agent=self._http, **more)
         return Reply(response.code, response.headers, await response.content())
+
+    async def token_of(self, user: str, role: Role, company: str = COMPANY) -> str:
+        """A token of a user, who is made with this role or given it."""
+        token = Token.new(USER)
+        await Tokens(self.seeded.redis).add_user_token(token, company, user, role)
+        return token.text
 
     async def stream(self, path: str, headers: dict[str, str], collector: Any) -> None:
         """Follow an event stream as the admin to its end."""
@@ -139,13 +147,13 @@ class Served:
         end = time.monotonic() + deadline_s
         while not condition():
             assert time.monotonic() < end, "waited in vain"
-            await sleep(self._reactor, 0.01)
+            await sleep(self.clock, 0.01)
 
-    def begin(self, path: str) -> socket.socket:
+    def begin(self, path: str, token: str | None = None) -> socket.socket:
         """Ask for an event stream on a socket of its own, to be closed by the test."""
         raw = socket.create_connection(("127.0.0.1", self._port.getHost().port))
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
-        raw.sendall(f"{head}Authorization: Bearer {self.seeded.admin.text}\r\n\r\n".encode())
+        raw.sendall(f"{head}Authorization: Bearer {token or self.seeded.admin.text}\r\n\r\n".encode())
         return raw
 
 

@@ -11,7 +11,7 @@ EXAMPLES = 100
 CONFIGURATION = """
 [checks.positive_data_acceptance]
 # Cursors and targets are opaque texts of ours: what only looks like one is 400 or 422.
-expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429"]
+expected-statuses = ["2xx", "400", "401", "403", "404", "409", "412", "422", "429"]
 
 [checks.use_after_free]
 # DELETE of a job ends it; its record stays for its retention.

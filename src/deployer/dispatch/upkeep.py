@@ -11,6 +11,7 @@ from deployer.errors import UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.periodic import Periodic
 from deployer.stores.agents import Agents
+from deployer.stores.companies import Companies
 from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.logs import Logs
@@ -28,7 +29,7 @@ class Upkeep(MultiService):
         self._memory_use = 0.0
         self._redis = redis
         self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
-        self._installations = Installations(redis)
+        self._installations, self._companies = Installations(redis), Companies(redis)
         self._wall = wall
         for what, period_s, work in (
             ("presence", 2.0, self._presence),
@@ -59,6 +60,7 @@ class Upkeep(MultiService):
         for company in await self._installations.companies():
             await self._retire(company)
             await self._trim(company)
+        await self._companies.sweep()
 
     async def _retire(self, company: str) -> None:
         for _ in range(ROUNDS):

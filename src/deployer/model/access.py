@@ -1,9 +1,11 @@
-"""Who may do what: roles and the permissions they carry."""
+"""Who may do what: roles and the permissions they carry, and the agents that a user may use."""
 
 from enum import Enum, auto
 from typing import Final
 
 from msgspec import Struct
+
+from deployer.protocol.ids import AgentId
 
 
 class Permission(Enum):
@@ -25,6 +27,10 @@ class Role(Enum):
     OWNER = "owner"
     ADMIN = "admin"
 
+    def may(self, permission: Permission) -> bool:
+        """Tell whether this role carries the permission."""
+        return permission is Permission.PUBLIC or permission in GRANTS[self]
+
 
 GRANTS: Final = {
     Role.VIEWER: frozenset({Permission.READ}),
@@ -33,14 +39,28 @@ GRANTS: Final = {
     Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL, Permission.MANAGE, Permission.ADMIN}),
 }
 
+AgentSet = frozenset[AgentId] | None
+"""Agents that somebody may use; None for all of the company."""
+
+
+def lesser(one: Role, other: Role) -> Role:
+    """The role that has fewer rights of the two."""
+    return one if GRANTS[one] <= GRANTS[other] else other
+
 
 class Caller(Struct, frozen=True):
-    """Whoever sent a request, after its token was looked up. `token` is the token's public id, for the audit log."""
+    """Whoever sent a request, after its token or session was looked up.
+
+    `token` is the token's public id, for the audit log; empty in a session, whose digest is `session`. An agent that is
+    not among `agents` does not exist for this caller.
+    """
 
     user: str
     company: str
     role: Role
     token: str
+    agents: AgentSet = None
+    session: str = ""
 
     def may_give(self, role: Role) -> bool:
         """Whether this caller may give somebody a role: none that has a right which the caller's own lacks."""
@@ -48,4 +68,13 @@ class Caller(Struct, frozen=True):
 
     def may(self, permission: Permission) -> bool:
         """Tell whether this caller's role carries the permission."""
-        return permission is Permission.PUBLIC or permission in GRANTS[self.role]
+        return self.role.may(permission)
+
+    def sees(self, agent: AgentId) -> bool:
+        """Whether an agent of the company is there for this caller."""
+        return self.agents is None or agent in self.agents
+
+    def is_above(self, role: Role, agents: AgentSet) -> bool:
+        """Whether somebody with this role and these agents has nothing that this caller lacks."""
+        within = self.agents is None or (agents is not None and agents <= self.agents)
+        return self.may_give(role) and within

@@ -11,7 +11,17 @@ SESSION_S: Final = 3600
 CHALLENGE_S: Final = 60
 NOT_AFTER_S: Final = 7 * 86400
 
+COMPANIES: Final = 10_000
+GRIDS_PER_COMPANY: Final = 1000
+USERS_PER_COMPANY: Final = 1000
+AGENTS_PER_USER: Final = 1000
+"""How many agents a user can be limited to."""
+
 TOKENS_PER_COMPANY: Final = 1000
+LOGINS_PER_USER: Final = 20
+LOGIN_IDLE_MS: Final = 8 * 3_600_000
+LOGIN_MS: Final = 7 * 86_400_000
+"""A browser's session ends when it is idle, and after this time in any case."""
 JOIN_TOKEN_S: Final = 30 * 86400
 """How long a join token is good for at most."""
 

@@ -17,12 +17,28 @@ class HostReference(Struct, frozen=True):
     href: str
 
 
+class CompanyReference(Struct, frozen=True):
+    """Which company something belongs to."""
+
+    id: str
+    href: str
+
+
+class UsersReference(Struct, frozen=True):
+    """The users that may use an agent."""
+
+    href: str
+
+
 class AgentAnswer(Struct, frozen=True, kw_only=True):
     """An agent as clients see it."""
 
+    id: str
     gid: int
     nid: int
     href: str
+    company: CompanyReference
+    users: UsersReference
     state: str
     last_seen: str | None
     joined: str | None
@@ -49,9 +65,9 @@ class AgentRoutes:
 
     @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=PageQuery)
     async def list_all(self, caller: Caller, query: PageQuery) -> AgentPage:
-        """The company's agents by number."""
+        """The company's agents by number, as far as the caller may use them."""
         after = None if query.cursor is None else agent_after(query.cursor)
-        found = await self._agents.agents(caller.company, after, query.limit + 1)
+        found = await self._agents.agents(caller.company, after, query.limit + 1, caller.agents)
         more = len(found) > query.limit
         page = found[: query.limit]
         return AgentPage([_answer(one) for one in page], agent_cursor(page[-1].id) if more else None)
@@ -59,7 +75,7 @@ class AgentRoutes:
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
     async def show(self, caller: Caller, agent: str) -> AgentAnswer:
         """One agent."""
-        return _answer(await self._agents.agent(caller.company, known_agent(agent)))
+        return _answer(await self._agents.agent(caller.company, known_agent(caller, agent)))
 
 
 def agent_href(agent: AgentId) -> str:
@@ -67,17 +83,25 @@ def agent_href(agent: AgentId) -> str:
     return f"/api/v1/agents/{agent}"
 
 
+def company_href(company: str) -> str:
+    """Where a company is found."""
+    return f"/api/v1/companies/{company}"
+
+
 def host_href(agent: AgentId) -> str:
     """Where the host of an agent is found: it has one agent and its number."""
     return f"/api/v1/hosts/{agent}"
 
 
-def known_agent(text: str) -> AgentId:
-    """The number in a path; NotFoundError for what is none, as for an agent that does not exist."""
+def known_agent(caller: Caller, text: str) -> AgentId:
+    """The number in a path; NotFoundError for what is none, or not the caller's, as for one that does not exist."""
     try:
-        return AgentId.parse(text)
+        agent = AgentId.parse(text)
     except ValueError:
-        raise NotFoundError("this agent does not exist") from None
+        agent = None
+    if agent is None or not caller.sees(agent):
+        raise NotFoundError("this agent does not exist")
+    return agent
 
 
 def agent_cursor(agent: AgentId) -> str:
@@ -95,9 +119,12 @@ def agent_after(cursor: str) -> AgentId:
 
 def _answer(record: AgentRecord) -> AgentAnswer:
     return AgentAnswer(
+        id=str(record.id),
         gid=record.id.gid,
         nid=record.id.nid,
         href=agent_href(record.id),
+        company=CompanyReference(record.company, company_href(record.company)),
+        users=UsersReference(f"/api/v1/users?agent={record.id}"),
         state=record.state,
         last_seen=iso_or_none(record.last_seen),
         joined=iso_or_none(record.joined),

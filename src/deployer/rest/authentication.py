@@ -1,5 +1,6 @@
-"""Whose request this is: bearer tokens, looked up at most once a second each."""
+"""Whose request this is: bearer tokens and sessions, each looked up at most once a second."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
@@ -7,7 +8,11 @@ from twisted.web.http import Request
 
 from deployer.errors import MalformedError, UnauthorizedError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
+from deployer.kit.http.peer import Peers
 from deployer.model.access import Caller
+from deployer.rest import cookies
+from deployer.rest.attempts import Attempts
+from deployer.stores.logins import Logins, digest_of
 from deployer.stores.tokens import Token, Tokens
 
 CACHE_S: Final = 1.0
@@ -22,46 +27,94 @@ class _Cached(Struct, frozen=True):
 
 
 class Authenticator:
-    """Turns a request's token into its caller. A revoked token works for a second more at most, on any master."""
+    """Turns a request's token or session into its caller. What has ended works for a second more at most, anywhere."""
 
-    def __init__(self, tokens: Tokens, clock: Clock, wall: WallClock) -> None:
+    def __init__(
+        self, tokens: Tokens, logins: Logins, peers: Peers, *, csrf_key: bytes, clock: Clock, wall: WallClock
+    ) -> None:
         self._wall = wall
         self._noted: dict[str, float] = {}
         self._tokens = tokens
+        self._logins = logins
+        self._peers = peers
+        self._csrf_key = csrf_key
         self._clock = clock
         self._cache: dict[str, _Cached] = {}
+        self.attempts = Attempts("tokens", clock)
 
     async def caller(self, request: Request) -> Caller:
-        """The caller; UnauthorizedError without a valid token, MalformedError with two."""
-        text = bearer(request)
-        cached = self._cache.get(text)
-        if cached is not None and cached.until > self._clock.seconds():
-            return cached.caller
-        token = Token.parse(text)
-        caller = None if token is None else await self._tokens.caller(token)
-        if caller is None:
-            self._cache.pop(text, None)
-            raise UnauthorizedError(_ADVICE)
-        if token is not None:
-            await self._note(token)
-        if len(self._cache) >= CACHE_SIZE:
-            self._cache.clear()
-        self._cache[text] = _Cached(caller, self._clock.seconds() + CACHE_S)
+        """The caller.
+
+        UnauthorizedError without a valid token or session, TooManyError when too many wrong ones came from there,
+        MalformedError with two, ForbiddenError for a session's request that no page of ours can have sent.
+        """
+        peer = self._peers.of(request)
+        header = request.requestHeaders.getRawHeaders(b"authorization", [])
+        secret = None if header else cookies.find(request, peer)
+        try:
+            if secret is None:
+                return await self._of_token(bearer(request))
+            caller = await self._of_session(digest_of(secret))
+        except UnauthorizedError as error:
+            if secret is None and not any(header):
+                raise
+            raise self.attempts.failed(peer.source, error) from None
+        cookies.require_own_page(request, peer, cookies.csrf_token(self._csrf_key, caller.session))
         return caller
 
-    async def _note(self, token: Token) -> None:
+    def forget(self, digest: str) -> None:
+        """A session has ended: it works no more on this master."""
+        self._cache.pop(digest, None)
+
+    async def _of_token(self, text: str) -> Caller:
+        token = Token.parse(text)
+        if token is None:
+            raise UnauthorizedError(_ADVICE)
+        return await self._remembered(
+            text, token.kid, lambda: self._tokens.caller(token), lambda: self._tokens.used(token, epoch_ms(self._wall))
+        )
+
+    async def _of_session(self, digest: str) -> Caller:
+        return await self._remembered(
+            digest,
+            digest,
+            lambda: self._logins.caller(digest, epoch_ms(self._wall)),
+            lambda: self._logins.used(digest),
+        )
+
+    async def _remembered(
+        self,
+        key: str,
+        note: str,
+        look: Callable[[], Awaitable[Caller | None]],
+        used: Callable[[], Awaitable[None]],
+    ) -> Caller:
+        cached = self._cache.get(key)
+        if cached is not None and cached.until > self._clock.seconds():
+            return cached.caller
+        caller = await look()
+        if caller is None:
+            self._cache.pop(key, None)
+            raise UnauthorizedError(_ADVICE)
+        await self._note(note, used)
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[key] = _Cached(caller, self._clock.seconds() + CACHE_S)
+        return caller
+
+    async def _note(self, name: str, used: Callable[[], Awaitable[None]]) -> None:
         """Its last use, at most once a minute."""
         now = self._clock.seconds()
-        if self._noted.get(token.kid, 0.0) <= now:
+        if self._noted.get(name, 0.0) <= now:
             if len(self._noted) >= CACHE_SIZE:
                 self._noted.clear()
-            self._noted[token.kid] = now + NOTE_S
-            await self._tokens.used(token, epoch_ms(self._wall))
+            self._noted[name] = now + NOTE_S
+            await used()
 
 
 def bearer(request: Request) -> str:
     """The token of the one Authorization header."""
-    values = request.requestHeaders.getRawHeaders("authorization", [])
+    values = [raw.decode("latin-1") for raw in request.requestHeaders.getRawHeaders(b"authorization", [])]
     if len(values) > 1:
         raise MalformedError("two Authorization headers")
     scheme, _, token = values[0].partition(" ") if values else ("", "", "")

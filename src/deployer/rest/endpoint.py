@@ -22,11 +22,15 @@ from deployer.errors import (
     MalformedError,
     MethodNotAllowedError,
     NotFoundError,
+    TooManyError,
+    UnauthorizedError,
     UnsupportedTypeError,
 )
 from deployer.kit.http.channel import mark_authenticated
+from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest.conditional import Match
 from deployer.rest.problems import prepare, refuse
 from deployer.rest.streaming import send
 
@@ -52,6 +56,8 @@ class Declaration(Struct, frozen=True):
     query: type[Struct]
     streams: bool
     text: bool
+    conditional: bool
+    peer: bool
     statuses: Sequence[int]
 
 
@@ -76,6 +82,22 @@ class Stream(Struct, frozen=True):
     content_type: str
     chunks: AsyncIterator[bytes]
 
+    def watched(self, is_allowed: Callable[[], Awaitable[bool]]) -> "Stream":
+        """The same, which ends where a chunk comes that its reader may not have any more."""
+        return Stream(self.content_type, _while_allowed(self.chunks, is_allowed))
+
+
+async def _while_allowed(
+    chunks: AsyncIterator[bytes], is_allowed: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            if not await is_allowed():
+                return
+            yield chunk
+    finally:
+        await chunks.aclose()  # type: ignore[attr-defined]  # a generator
+
 
 def endpoint(
     method: str,
@@ -87,16 +109,19 @@ def endpoint(
     query: type[Struct] = NoQuery,
     streams: bool = False,
     text: bool = False,
+    conditional: bool = False,
+    peer: bool = False,
     statuses: Sequence[int] = (200,),
 ) -> Callable[[F], F]:
-    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
+    """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=, match=, peer=)`.
 
     `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
-    is text/plain. `statuses` are those of answers that are no problems.
+    is text/plain, `match` where the request is `conditional`, `peer` for what must know where a request comes from.
+    `statuses` are those of answers that are no problems.
     """
 
     def declare(handler: F) -> F:
-        its = Declaration(method, path, needs, returns, body, query, streams, text, statuses)
+        its = Declaration(method, path, needs, returns, body, query, streams, text, conditional, peer, statuses)
         handler.declaration = its  # type: ignore[attr-defined]  # a mark
         return handler
 
@@ -117,9 +142,14 @@ class Api:
     log = Logger()
 
     def __init__(
-        self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]], begin: Begin = _unmeasured
+        self,
+        nouns: Sequence[object],
+        authenticate: Callable[[Request], Awaitable[Caller]],
+        peer_of: Callable[[Request], Peer],
+        begin: Begin = _unmeasured,
     ) -> None:
         self._begin = begin
+        self._peer_of = peer_of
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -169,9 +199,23 @@ class Api:
             given["body"] = _body(declaration.body, request)
         if declaration.text:
             given["text"] = _text(request)
+        if declaration.conditional:
+            given["match"] = Match.of(request.requestHeaders.getRawHeaders(b"if-match", []))
+        if declaration.peer:
+            given["peer"] = self._peer_of(request)
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
-        return await (handler(**given) if caller is None else handler(caller, **given))
+        if caller is None:
+            return await handler(**given)
+        answer = await handler(caller, **given)
+        return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
+
+    async def _is_still(self, caller: Caller, request: Request) -> bool:
+        """Whether the request's token still stands for the same caller."""
+        try:
+            return await self._authenticate(request) == caller
+        except (UnauthorizedError, TooManyError):
+            return False
 
 
 async def _write(request: Request, answer: Any) -> None:

@@ -105,7 +105,7 @@ class HostRoutes:
         items: list[HostAnswer] = []
         last = after
         looked = 0
-        async for agent, host in self._all(caller.company, after):
+        async for agent, host in self._all(caller, after):
             answer = _answer(agent, host)
             if query.name in {None, answer.name}:
                 if len(items) == query.limit:
@@ -140,12 +140,12 @@ class HostRoutes:
 
     async def _agent(self, caller: Caller, host: str) -> AgentRecord:
         try:
-            return await self._agents.agent(caller.company, known_agent(host))
+            return await self._agents.agent(caller.company, known_agent(caller, host))
         except NotFoundError:
             raise NotFoundError("this host does not exist") from None
 
-    async def _all(self, company: str, after: AgentId | None) -> AsyncIterator[tuple[AgentRecord, HostRecord | None]]:
-        while found := await self._agents.agents(company, after, HOSTS_A_READ):
+    async def _all(self, caller: Caller, after: AgentId | None) -> AsyncIterator[tuple[AgentRecord, HostRecord | None]]:
+        while found := await self._agents.agents(caller.company, after, HOSTS_A_READ, caller.agents):
             for pair in zip(found, await self._hosts.records([one.id for one in found]), strict=True):
                 yield pair
             after = found[-1].id

@@ -12,7 +12,7 @@ from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
 from deployer.rest.agentlog import PREFIX, AgentLogs
 from deployer.rest.endpoint import Reader, Stream, endpoint
-from deployer.rest.jobs import job_answer, known_id
+from deployer.rest.jobs import job_answer, known_id, require_seen
 from deployer.rest.paging import PageQuery
 from deployer.stores.jobs import JobRecord, Jobs
 from deployer.telemetry.joblog import LONGEST_NUMBER, START, Batch, JobLogs, Line, Position
@@ -68,6 +68,7 @@ class JobLogRoutes:
         Where the master's share of a log ends, the pages go on with what the agent keeps; a stream does not.
         """
         record = await self._jobs.job(caller.company, known_id(job))
+        require_seen(caller, record)
         labels = _labels(record)
         if query.cursor is not None and query.cursor.startswith(PREFIX):
             return await self._kept(caller, record, query, labels)

@@ -1,7 +1,7 @@
 """What a client asks for, checked before it becomes a job: command, arguments, target, rights."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -19,6 +19,10 @@ from deployer.stores.library import Library
 
 ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats", "get_msgs", "del_msgs"})
 """Commands whose arguments may come in `data` as a JSON object, as seed 001 has it."""
+
+
+NOWHERE: Final = AgentId(0, 0)
+"""No agent has this number."""
 
 
 def _no_arguments() -> Raw:
@@ -49,7 +53,7 @@ class JobRequests:
         """The job; InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be."""
         if len(body.data.encode("utf-8", "surrogatepass")) > MAX_DATA_BYTES:
             raise InvalidError("/data", f"longer than {MAX_DATA_BYTES} bytes")
-        target = _target(body.target)
+        target = _target(caller, body.target)
         args = await self._arguments(caller, body, target)
         await self._require_allowed(caller, args, target)
         return NewJob(
@@ -109,8 +113,10 @@ def _with_data(body: JobRequest) -> Raw:
     return Raw(msgspec.json.encode({**data, **convert(dict[str, Raw], body.args)}))
 
 
-def _target(text: str) -> AgentId:
+def _target(caller: Caller, text: str) -> AgentId:
+    """The agent that is meant; for one that is not the caller's one that is nowhere, so that the answers are alike."""
     try:
-        return AgentId.parse(text)
+        agent = AgentId.parse(text)
     except ValueError as error:
         raise InvalidError("/target", str(error)) from None
+    return agent if caller.sees(agent) else NOWHERE

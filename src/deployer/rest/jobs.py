@@ -192,40 +192,66 @@ class JobRoutes:
 
     @endpoint("GET", "/api/v1/jobs", needs=Permission.READ, returns=JobPage, query=JobsQuery)
     async def list_all(self, caller: Caller, query: JobsQuery) -> JobPage:
-        """The company's jobs, newest first. With `state`, a page may hold fewer than `limit` and still have a next."""
+        """Jobs on agents that the caller may use, newest first. A page may hold fewer than `limit` and have a next."""
         before = None if query.cursor is None else query.cursor.replace("~", ":", 1)
         found = await self._dispatcher.recent(caller.company, before, query.limit + 1)
         more = len(found) > query.limit
         page = found[: query.limit]
         answers = [job_answer(record) for _, record in page]
-        items = [one for one in answers if query.state in {None, one.state}]
+        seen = [one for one, (_, record) in zip(answers, page, strict=True) if is_seen(caller, record)]
+        items = [one for one in seen if query.state in {None, one.state}]
         return JobPage(items, page[-1][0].replace(":", "~", 1) if more else None)
 
     @endpoint("GET", "/api/v1/jobs/<job>", needs=Permission.READ, returns=JobAnswer, query=WaitQuery)
     async def show(self, caller: Caller, job: str, query: WaitQuery) -> JobAnswer:
         """One job; with `wait`, once it is final or the time is over."""
+        await self._require_seen(caller, job)
         return job_answer(await self._dispatcher.job(caller.company, known_id(job), min(query.wait, MAX_WAIT_S)))
 
     @endpoint("DELETE", "/api/v1/jobs/<job>", needs=Permission.EXECUTE, returns=JobAnswer, statuses=(202,))
     async def cancel(self, caller: Caller, job: str) -> Answer:
         """End what has not started, kill what runs. The record stays until its retention."""
+        await self._require_seen(caller, job)
         return Answer(job_answer(await self._dispatcher.cancel(caller, known_id(job))), 202)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks", needs=Permission.READ, returns=TaskPage, query=PageQuery)
     async def tasks(self, caller: Caller, job: str, query: PageQuery) -> TaskPage:
         """A job's tasks: one for each agent."""
+        await self._require_seen(caller, job)
         start = _offset(query.cursor)
         found = await self._dispatcher.tasks(caller.company, known_id(job), start, query.limit + 1)
         more = len(found) > query.limit
-        page = [_task(job, one, await self._values.of(one.result)) for one in found[: query.limit]]
+        page = [
+            _task(job, one, await self._values.of(one.result)) for one in found[: query.limit] if caller.sees(one.agent)
+        ]
         return TaskPage(page, str(start + query.limit) if more else None)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage)
     async def runs(self, caller: Caller, job: str, task: str) -> RunPage:
         """Finished runs of a task, the last hundred. `task` is its agent, as `1:1`, or `<task id>@1:1`."""
         id_, agent = _task_name(known_id(job), task)
+        if not caller.sees(agent):
+            raise NotFoundError("this task does not exist any more")
         runs = await self._dispatcher.runs(caller.company, id_, agent)
         return RunPage([_run(one, await self._values.of(one)) for one in runs])
+
+    async def _require_seen(self, caller: Caller, job: str) -> None:
+        if caller.agents is not None:
+            require_seen(caller, await self._dispatcher.job(caller.company, known_id(job)))
+
+
+def is_seen(caller: Caller, record: JobRecord) -> bool:
+    """Whether a job is on an agent that the caller may use; a damaged one is on none."""
+    try:
+        return caller.agents is None or caller.sees(AgentId.parse(record.document.target))
+    except ValueError:
+        return False
+
+
+def require_seen(caller: Caller, record: JobRecord) -> None:
+    """NotFoundError for a job on an agent that the caller may not use, as for one that does not exist."""
+    if not is_seen(caller, record):
+        raise NotFoundError("this job does not exist")
 
 
 def known_id(job: str) -> str:

@@ -16,6 +16,13 @@ PREFIX: Final = "/api/v1"
 _PART: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag as it was read: 412 when it is another one now.",
+    "schema": {"type": "string"},
+}
 _REMARK: Final = (
     "Errors are problems (RFC 9457). Times are ISO 8601 in UTC. Lists have a cursor: give `next` back as `?cursor=`,"
     " until it is null."
@@ -79,7 +86,11 @@ def _operation(one: Operation, schemas: Mapping[str, Any], components: Mapping[s
         "operationId": operation_id(one.name),
         "tags": [one.path.removeprefix(PREFIX).split("/")[1]],
         "summary": first,
-        "parameters": [*_path_parameters(one.path), *_query_parameters(its.query, schemas, components)],
+        "parameters": [
+            *_path_parameters(one.path),
+            *_query_parameters(its.query, schemas, components),
+            *([_IF_MATCH] if its.conditional else []),
+        ],
         "responses": _responses(its, schemas),
         "x-permission": its.needs.name.lower(),
     }

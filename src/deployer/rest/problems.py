@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): the one table from the domain's errors to HTTP."""
 
+import math
 from http import HTTPStatus
 from typing import Final
 
@@ -28,9 +29,11 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.ConflictError: 409,
+    errors.ChangedError: 412,
     errors.StaleSessionError: 409,
     errors.OtherInstanceError: 409,
     errors.QueueFullError: 429,
+    errors.TooManyError: 429,
     errors.NoSpaceError: 507,
     errors.UnavailableError: 503,
 }
@@ -88,7 +91,8 @@ def prepare(request: Request, error: Exception) -> bytes:
     if answer.status == UNAUTHORIZED:  # RFC 9110: 401 names the scheme
         request.setHeader(b"www-authenticate", b'Bearer realm="deployer"')
     if answer.status in TRY_AGAIN:
-        request.setHeader(b"retry-after", b"%d" % RETRY_AFTER_S)
+        after_s = error.after_s if isinstance(error, errors.TooManyError) else RETRY_AFTER_S
+        request.setHeader(b"retry-after", b"%d" % max(1, math.ceil(after_s)))
     return body
 
 

@@ -100,7 +100,7 @@ class ProcessRoutes:
         place = last = _start(query)
         items: list[ProcessAnswer] = []
         looked = 0
-        async for agent, rows in self._rows(caller.company, place, query):
+        async for agent, rows in self._rows(caller, place, query):
             first = 0 if place is None else place.rest(agent, rows)
             for index, row in enumerate(rows[first:], first):
                 if not _is_wanted(row, query):
@@ -115,11 +115,11 @@ class ProcessRoutes:
         return ProcessPage(items, None)
 
     async def _rows(
-        self, company: str, place: Place | None, query: ProcessQuery
+        self, caller: Caller, place: Place | None, query: ProcessQuery
     ) -> AsyncIterator[tuple[AgentId, Sequence[Row]]]:
         """The agents from a place on, each with its rows; none for one that is not asked for."""
         after = None if place is None else place.before
-        while found := await self._agents.agents(company, after, AGENTS_A_READ):
+        while found := await self._agents.agents(caller.company, after, AGENTS_A_READ, caller.agents):
             ids = [one.id for one in found if query.nid in {None, one.id.nid} and query.gid in {None, one.id.gid}]
             rows = dict(zip(ids, await self._points.current(ids), strict=True))
             for one in found:

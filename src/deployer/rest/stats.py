@@ -39,7 +39,7 @@ class StatsRoutes:
     @endpoint("GET", "/api/v1/agents/<agent>/stats", needs=Permission.READ, returns=StatsAnswer)
     async def show(self, caller: Caller, agent: str) -> StatsAnswer:
         """The last numbers of one agent."""
-        found = await self._agents.agent(caller.company, known_agent(agent))
+        found = await self._agents.agent(caller.company, known_agent(caller, agent))
         (rows,) = await self._points.current([found.id])
         return _answer(found.id, rows)
 

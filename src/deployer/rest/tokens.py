@@ -10,12 +10,14 @@ from twisted.logger import Logger
 from deployer.errors import ForbiddenError, InvalidError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model import limits
-from deployer.model.access import Caller, Permission, Role
+from deployer.model.access import Caller, Permission, Role, lesser
 from deployer.protocol.ids import GridId
 from deployer.protocol.times import iso
 from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.users import is_self, require_above
 from deployer.stores.agents import Agents
 from deployer.stores.tokens import JOIN, USER, Token, Tokens
+from deployer.stores.users import Users
 
 Label = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*\Z")]
 User = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._@-]{1,64}\Z")]
@@ -23,7 +25,10 @@ DAY_MS: Final = 86_400_000
 
 
 class TokenRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A token for a user (by default the caller) with a role (by default the caller's). `expires` null: never."""
+    """A token for a user (by default the caller) with a role (by default the user's, or the caller's lesser one).
+
+    A token never has more rights than its user has at the time. `expires` null: never.
+    """
 
     name: Label
     user: User | None = None
@@ -94,12 +99,13 @@ class JoinTokenPage(Struct, frozen=True):
 
 
 class CallerAnswer(Struct, frozen=True):
-    """Who asks."""
+    """Who asks. `token` is empty in a session; `agents` null: all of the company."""
 
     user: str
     company: str
     role: str
     token: str
+    agents: list[str] | None
 
 
 class Revoked(Struct, frozen=True):
@@ -113,15 +119,17 @@ class TokenRoutes:
 
     log = Logger()
 
-    def __init__(self, tokens: Tokens, agents: Agents, wall: WallClock) -> None:
+    def __init__(self, tokens: Tokens, users: Users, agents: Agents, wall: WallClock) -> None:
         self._tokens = tokens
+        self._users = users
         self._agents = agents
         self._wall = wall
 
     @endpoint("GET", "/api/v1/user", needs=Permission.READ, returns=CallerAnswer)
     async def caller(self, caller: Caller) -> CallerAnswer:
         """Who the caller is."""
-        return CallerAnswer(caller.user, caller.company, caller.role.value, caller.token)
+        agents = None if caller.agents is None else [str(one) for one in sorted(caller.agents)]
+        return CallerAnswer(caller.user, caller.company, caller.role.value, caller.token, agents)
 
     @endpoint("GET", "/api/v1/tokens", needs=Permission.MANAGE, returns=TokenPage)
     async def list_all(self, caller: Caller) -> TokenPage:
@@ -133,11 +141,16 @@ class TokenRoutes:
     )
     async def make(self, caller: Caller, body: TokenRequest) -> Answer:
         """Make a token. Its text is in this answer and nowhere else."""
-        role = body.role or caller.role
+        user = await self._users.find(caller.company, body.user or caller.user)
+        if user is None:
+            raise InvalidError("/user", "the company has no such user")
+        if not is_self(caller, caller.company, user.name):
+            require_above(caller, user)
+        role = body.role or lesser(caller.role, user.role)
         if not caller.may_give(role):
             raise ForbiddenError(f"the role {caller.role.value} may not give the role {role.value}")
         now = epoch_ms(self._wall)
-        token, fields = Token.new(USER), {"user": body.user or caller.user, "role": role.value}
+        token, fields = Token.new(USER), {"user": user.name, "role": role.value}
         known = {**fields, "name": body.name, "by": caller.user, "created": now}
         expires = _expiry(body.expires, now, None)
         await self._tokens.make(token, caller.company, known, expires)
@@ -148,6 +161,9 @@ class TokenRoutes:
     @endpoint("DELETE", "/api/v1/tokens/<token_id>", needs=Permission.MANAGE, returns=Revoked)
     async def revoke(self, caller: Caller, token_id: str) -> Revoked:
         """Revoke a token: within a second no master takes it any more."""
+        user = await self._users.find(caller.company, await self._tokens.user(caller.company, token_id))
+        if user is not None and not is_self(caller, caller.company, user.name):
+            require_above(caller, user)
         await self._tokens.revoke(caller.company, USER, token_id)
         self._tell(caller, "revokes", token_id, "")
         return Revoked(token_id)

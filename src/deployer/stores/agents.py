@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from deployer.errors import ConflictError, NotFoundError, OtherInstanceError, StaleSessionError, UnauthorizedError
 from deployer.model import limits, retention
+from deployer.model.access import AgentSet
 from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
 from deployer.protocol.commands import Envelope
 from deployer.protocol.ids import AgentId
@@ -223,12 +224,22 @@ class Agents:
         except NotFoundError:
             return ()
 
-    async def agents(self, company: str, after: AgentId | None, count: int) -> list[AgentRecord]:
-        """Agents by number, those after `after` when it is given."""
+    async def agents(self, company: str, after: AgentId | None, count: int, only: AgentSet = None) -> list[AgentRecord]:
+        """Agents by number, those after `after` and those among `only` when that is given."""
+        if only is not None:
+            return await self._some(company, after, count, only)
         start = "-" if after is None else f"({_place(after)}"
         index = f"{keys.prefix(company)}agents"
         places = await self._redis.read("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, count)
-        ids = [AgentId(*map(int, place.decode().split(":"))) for place in places]
+        return await self._records([AgentId(*map(int, place.decode().split(":"))) for place in places])
+
+    async def _some(
+        self, company: str, after: AgentId | None, count: int, only: frozenset[AgentId]
+    ) -> list[AgentRecord]:
+        wanted = sorted(one for one in only if after is None or one > after)
+        return [one for one in await self._records(wanted) if one.company == company][:count]
+
+    async def _records(self, ids: Sequence[AgentId]) -> list[AgentRecord]:
         replies = await self._redis.reads([("HMGET", keys.agent(one), *_FIELDS) for one in ids])
         found = [self._record(one, reply) for one, reply in zip(ids, replies, strict=True)]
         return [record for record in found if record is not None]

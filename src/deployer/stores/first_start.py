@@ -10,6 +10,7 @@ from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.files import write_private
 from deployer.model.access import Role
 from deployer.protocol.ids import new_id
+from deployer.stores.adoption import adopt
 from deployer.stores.installation import Installation, Installations, Seed
 from deployer.stores.master_key import MasterKey
 from deployer.stores.redis import Redis
@@ -27,6 +28,7 @@ async def ensure_installation(redis: Redis, key: MasterKey, data_dir: Path, wall
     installations = Installations(redis)
     found = await installations.require_key(key.public)
     if found is not None:
+        await adopt(redis, epoch_ms(wall))
         log.info("this Redis holds an installation: no token file is written")
         return found
     seed = Seed(new_id(wall()), key.public, Token.new(USER), ADMIN_USER, Token.new(JOIN))

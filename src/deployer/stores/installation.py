@@ -1,11 +1,13 @@
 """The first start: company, grid, admin and join token, made by one script, once per Redis (DESIGN 3)."""
 
+import secrets
 from typing import Final
 
 from msgspec import Struct
 
 from deployer.errors import StartError
 from deployer.stores import keys, scripts
+from deployer.stores.companies import new_version
 from deployer.stores.redis import Redis
 from deployer.stores.tokens import Token
 
@@ -62,13 +64,15 @@ class Installations:
                 seed.admin_user,
                 seed.join.sha,
                 now_ms + JOIN_TOKEN_S * 1000,
+                new_version(),
+                secrets.token_hex(16),
             ],
         )
         return bool(made == b"OK")
 
     async def companies(self) -> list[str]:
         """Every company's id."""
-        return sorted(raw.decode() for raw in await self._redis.call("SMEMBERS", "dpl:companies"))
+        return sorted(raw.decode() for raw in await self._redis.call("SMEMBERS", keys.COMPANIES))
 
     async def require_key(self, public_key: str) -> Installation | None:
         """Find the installation and refuse a master with another key."""

@@ -5,7 +5,11 @@ company, `c:<company>:` in front for another. All other keys are ours. Scripts g
 among KEYS and append names that they read from Redis (a task id from a queue): allowed, since Redis is not a cluster.
 
     dpl:installation                 hash   public key, default company, created
-    dpl:company:<c>                  hash   name
+    dpl:companies                    set    ids of companies
+    dpl:companies:names              hash   name -> id
+    dpl:companies:gone               set    removed ones whose keys are not all gone yet
+    dpl:company:<c>                  hash   name, created, version;  …:grids  set  of its grids
+    dpl:grids                        string the last grid that was given without being asked for by number
     dpl:grid:<gid>                   hash   company, next
     dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role / gid, uses; name, by, created,
                                             expires, used
@@ -16,6 +20,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
       …:current                      string the last numbers of host and processes; expires
       …:host                         hash   n, sha, facts, summary; …:host:versions  zset  by n, the last hundred
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
+    dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:mover                        string the master that takes commands from cmds_queue; expires
@@ -29,6 +34,11 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
                                             reply (cmds_queue_<id>), head (what stands before its results there)
       …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:tokens:<kind>          zset   public ids of tokens (dpl: users', dpj: for joining) by their making
+    dpl:c:<c>:users                  zset   users by name
+    dpl:c:<c>:owners                 set    those of them who can manage the company and are not disabled
+    dpl:c:<c>:user:<name>            hash   id, email, role, agents (JSON list; empty: all), disabled, created, version,
+                                            password (argon2id), seal (a session with another one has ended)
+    dpl:c:<c>:logins:<name>          zset   sessions of a user by their making
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
@@ -45,6 +55,10 @@ from typing import Final
 from deployer.protocol.ids import AgentId, node
 
 INSTALLATION: Final = "dpl:installation"
+COMPANIES: Final = "dpl:companies"
+COMPANY_NAMES: Final = "dpl:companies:names"
+COMPANIES_GONE: Final = "dpl:companies:gone"
+GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
 SEEN_ONLINE: Final = "dpl:seen:online"
@@ -66,6 +80,11 @@ def prefix(company: str) -> str:
 def company(company_id: str) -> str:
     """The record of a company."""
     return f"dpl:company:{company_id}"
+
+
+def grids(company_id: str) -> str:
+    """The grids of a company."""
+    return f"{company(company_id)}:grids"
 
 
 def grid(gid: int) -> str:
@@ -123,6 +142,26 @@ def tokens(company_id: str, kind: str) -> str:
     return f"{prefix(company_id)}tokens:{kind}"
 
 
+def users(company_id: str) -> str:
+    """The users of a company, by name."""
+    return f"{prefix(company_id)}users"
+
+
+def user(company_id: str, name: str) -> str:
+    """A user."""
+    return f"{prefix(company_id)}user:{name}"
+
+
+def login(digest: str) -> str:
+    """A browser's session by the SHA-256 of its secret."""
+    return f"dpl:login:{digest}"
+
+
+def logins(company_id: str, name: str) -> str:
+    """The sessions of a user."""
+    return f"{prefix(company_id)}logins:{name}"
+
+
 def session(digest: str) -> str:
     """A session by the SHA-256 of its secret."""
     return f"dpl:session:{digest}"
@@ -131,6 +170,11 @@ def session(digest: str) -> str:
 def used_challenge(challenge: str) -> str:
     """That a challenge was used."""
     return f"dpl:used:{challenge}"
+
+
+def patterns(company_id: str) -> tuple[str, str]:
+    """What finds every key that only one company has, for SCAN."""
+    return f"{prefix(company_id)}*", f"c:{company_id}:*"
 
 
 def job(company_id: str, job_id: str) -> str:

@@ -199,7 +199,7 @@ def _nothing(arguments: Sequence[Any]) -> Any:
     """What this command answers where nothing is; None for HGETALL, where that is a record of another type."""
     if arguments[0] == "HMGET":
         return [None] * (len(arguments) - 2)
-    return None if arguments[0] in {"GET", "HGET", "HGETALL"} else []
+    return None if arguments[0] in {"GET", "HGET", "HGETALL", "ZCARD"} else []
 
 
 async def _translated(reply: "Deferred[Any]") -> Any:

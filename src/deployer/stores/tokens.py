@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from deployer.errors import ConflictError, NotFoundError
 from deployer.model import limits
-from deployer.model.access import Caller, Role
+from deployer.model.access import Caller, Role, lesser
 from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
+from deployer.stores.users import User, Users
 
 USER: Final = "dpl"
 JOIN: Final = "dpj"
@@ -55,19 +56,31 @@ class Tokens:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._users = Users(redis)
 
     async def caller(self, token: Token) -> Caller | None:
-        """Whose token this is; None when it is nobody's."""
+        """Whose token this is, with the lesser of its role and its user's; None when it is nobody's."""
         key = keys.token(token.kid)
         fields = await self._redis.read("HMGET", key, "sha", "company", "user", "role")
         if not _matches(fields[0], token) or token.kind != USER or None in fields:
             return None
         try:
             company, user, role = (raw.decode() for raw in fields[1:])
-            return Caller(user, company, Role(role), token.kid)
+            its_role = Role(role)
         except ValueError:
             self._redis.damage.found(key)
             return None
+        known = await self._users.find(company, user)
+        if known is None or known.disabled:
+            return None
+        return Caller(user, company, lesser(its_role, known.role), token.kid, known.agents)
+
+    async def user(self, company: str, kid: str) -> str:
+        """Whose token a company has under this id; NotFoundError for none."""
+        found = await self._redis.read("HMGET", keys.token(kid), "company", "user")
+        if None in found or found[0] != company.encode():
+            raise NotFoundError("this token does not exist")
+        return str(found[1].decode("utf-8", "replace"))
 
     async def may_join(self, token: Token) -> bool:
         """Tell whether this is a join token; its uses and expiry are the script's business."""
@@ -75,14 +88,21 @@ class Tokens:
         return _matches(sha, token) and token.kind == JOIN
 
     async def make(self, token: Token, company: str, fields: Mapping[str, object], expires: int | None) -> None:
-        """Keep a new token's hash with what it is for (epoch ms; None: for ever); ConflictError for too many."""
-        key, index = _key(token.kind, token.kid), keys.tokens(company, token.kind)
-        if await self._redis.call("ZCARD", index) >= limits.TOKENS_PER_COMPANY:
-            raise ConflictError(f"there are {limits.TOKENS_PER_COMPANY} tokens already: revoke some first")
+        """Keep a new token's hash with what it is for (epoch ms; None: for ever).
+
+        ConflictError for too many, NotFoundError when it is for a user that the company has not.
+        """
+        named = [_key(token.kind, token.kid), keys.tokens(company, token.kind)]
+        if token.kind == USER:
+            named.append(keys.user(company, str(fields["user"])))
         known = {"sha": token.sha, "company": company, **fields} | ({"expires": expires} if expires else {})
         flat = [part for pair in known.items() for part in pair]
-        ends = [("PEXPIREAT", key, expires)] if expires else []
-        await self._redis.calls([("HSET", key, *flat), *ends, ("ZADD", index, fields["created"], token.kid)])
+        fixed = [token.kid, fields["created"], expires or "", limits.TOKENS_PER_COMPANY]
+        answer = await self._redis.run(scripts.TOKEN, named, [*fixed, *flat])
+        if answer == b"NO_USER":
+            raise NotFoundError("this user does not exist")
+        if answer == b"FULL":
+            raise ConflictError(f"there are {limits.TOKENS_PER_COMPANY} tokens already: revoke some first")
 
     async def listed(self, company: str, kind: str) -> list[tuple[str, Mapping[str, str]]]:
         """All of a company, the oldest first: public id and fields without the hash. What has expired is gone."""
@@ -106,7 +126,8 @@ class Tokens:
         await self._redis.run(scripts.USED, [keys.token(token.kid)], [now_ms])
 
     async def add_user_token(self, token: Token, company: str, user: str, role: Role) -> None:
-        """Keep a new token that nobody asked for by the API."""
+        """Keep a new token that nobody asked for by the API; its user is made, or given this role."""
+        await self._users.ensure(User(company=company, name=user, id=secrets.token_hex(16), role=role))
         await self.make(token, company, {"user": user, "role": role.value, "created": 0}, None)
 
 

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := embedded,test,check,bench
 export PYTHONPATH := src:.
 
-.PHONY: help check test demo wheel bench clean
+.PHONY: help check test test-long demo wheel bench clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ check: $(VENV)/ready
 test: $(VENV)/ready
 	@$(PYTHON) tools/packages.py .ci/apt.txt
 	$(BIN)/pytest
+
+## make test-long every test, the long ones too (below 45 minutes)
+test-long: $(VENV)/ready
+	@$(PYTHON) tools/packages.py .ci/apt.txt
+	$(BIN)/pytest -m "long or not long"
 
 ## make demo      a master and an agent on this host until Ctrl-C; ARGS=--once runs one command and ends
 demo: | python

@@ -9,7 +9,7 @@ from deployer.config import MasterSettings, read
 from deployer.errors import StartError
 
 FILE = Path(__file__).resolve().parent.parent / "etc" / "master.toml"
-WITHOUT_DEFAULT = {"key_file", "redis"}
+WITHOUT_DEFAULT = {"drain_s", "key_file", "redis", "redis_commands"}
 
 
 def test_the_shipped_file_is_all_comments_and_changes_nothing() -> None:
@@ -34,6 +34,8 @@ def test_the_shipped_file_shows_every_setting_with_its_default() -> None:
         ({"http": ["tcp:8966:interface=10.0.0.1"]}, "plain text"),
         ({"redis": "redis://127.0.0.1"}, "key_file"),
         ({"redis_max_memory": 5}, "redis_max_memory"),
+        ({"trusted_proxies": ["balancer"]}, "trusted_proxies"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
     ],
 )
 def test_settings_that_would_be_unsafe_stop_the_start(options: dict[str, object], message: str) -> None:

@@ -44,6 +44,24 @@ def test_the_installed_wheel_lists_both_programs_in_twistds_help(installed: Path
     assert {"deployer-master", "deployer-agent"} <= names
 
 
+@pytest.mark.parametrize("program", ["deployer-master", "deployer-agent"])
+def test_the_installed_wheel_refuses_failpoints(installed: Path, program: str) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env |= {"PYTHONPATH": str(installed), "DEPLOYER_FAILPOINTS": "submit_begun=crash"}
+    code = "from twisted.scripts.twistd import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-n", "--pidfile=", program, "--check"],
+        env=env,
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "for tests in a source checkout only" in done.stdout + done.stderr
+
+
 def test_the_installed_wheel_has_the_command_line(installed: Path) -> None:
     code = "from deployer.cli.main import main; main(['--help'], prog_name='deployer')"
     assert "Run a command on a host" in python(installed, "-c", code)

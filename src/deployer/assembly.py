@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.logger import Logger
 
-from deployer.config import MasterSettings
+from deployer.config import MasterSettings, Network, proxies
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.commands import Commands
 from deployer.dispatch.jobs import Dispatcher
@@ -23,6 +24,7 @@ from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.http.limits import HttpLimits
 from deployer.kit.http.site import HardenedSite
+from deployer.kit.lag import Lag
 from deployer.kit.lock_posix import open_lock, try_lock
 from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
@@ -32,6 +34,8 @@ from deployer.links.sessions import Challenges, Sessions
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.protocol.wire import MAX_POST_BYTES
+from deployer.rest import openapi
+from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.authentication import Authenticator
@@ -41,11 +45,13 @@ from deployer.rest.hosts import HostRoutes
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.jobs import JobRoutes, Values
+from deployer.rest.meter import Meter
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
+from deployer.rest.tokens import TokenRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
@@ -127,7 +133,7 @@ class Storage:
         return f"unix:{str(self._embedded.socket).replace(':', chr(92) + ':')}", NO_LOGIN
 
 
-class Ground(Struct, frozen=True):
+class Ground(Struct, frozen=True, kw_only=True):
     """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
 
     redis: Redis
@@ -138,6 +144,8 @@ class Ground(Struct, frozen=True):
     wall: WallClock
     memory: Callable[[], float]
     log_share: int = limits.LOG_SHARE_BYTES
+    proxies: tuple[Network, ...] = ()
+    meter: Meter
 
 
 class Core(Struct, frozen=True):
@@ -189,6 +197,8 @@ class Master(Service):
         self._upkeep: Upkeep | None = None
         self._mover: CommandMover | None = None
         self._site: HardenedSite | None = None
+        self._meter = Meter(reactor)
+        self._lag = Lag(reactor)
         self._ports: list[Any] = []
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
@@ -228,16 +238,39 @@ class Master(Service):
             hub=self._hub,
             clock=self._reactor,
             log_share=self._settings.log_share_bytes,
+            proxies=proxies(self._settings),
+            meter=self._meter,
             wall=self._wall,
             memory=self._upkeep.memory,
         )
         core = build_core(ground)
         self._start_mover(ground, core)
         self._site = site = build_site(ground, core)
+        self._measure(site, ground)
         for description in self._settings.http:
             port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
             self._ports.append(port)
             self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
+
+    def _measure(self, site: HardenedSite, ground: Ground) -> None:
+        """Show what this master knows of itself."""
+        self._lag.startService()
+        meter = self._meter
+        meter.watch(
+            "reactor_lag_seconds", "By how much the reactor was late, the worst of late", lambda: self._lag.worst
+        )
+        meter.watch("http_connections", "Open connections", lambda: len(site.connections))
+        meter.watch("waiting_requests", "Requests that wait for something to happen", lambda: len(self._hub))
+        meter.watch("redis_connected", "Whether Redis answers", lambda: float(ground.redis.connected))
+        meter.watch("redis_memory_ratio", "The share of Redis' memory in use", ground.memory)
+        meter.watch_counts("http_refused", "Requests refused before a route", "code", lambda: site.refusals.counts)
+        if (mover := self._mover) is not None:
+            meter.watch_counts(
+                "command_queue",
+                "Entries of cmds_queue",
+                "what",
+                lambda: {"moved": mover.moved, "refused": mover.refused, "set_aside": mover.set_aside},
+            )
 
     async def _drain(self) -> None:
         """Be not ready for a while, let nobody wait, answer what has been asked."""
@@ -268,6 +301,8 @@ class Master(Service):
         if self._mover is not None:
             await self._mover.stopService()
         await self._drain()
+        if self._lag.running:
+            self._lag.stopService()
         if self._upkeep is not None:
             await MultiService.stopService(self._upkeep)
         if self._storage is not None:
@@ -276,9 +311,29 @@ class Master(Service):
             os.close(self._lock)
 
 
+NOUNS: Final = (
+    AboutRoutes,
+    AgentRoutes,
+    HostRoutes,
+    JobRoutes,
+    JobLogRoutes,
+    ProcessRoutes,
+    ScriptRoutes,
+    StatsRoutes,
+    TokenRoutes,
+)
+"""Whose declarations make the API's description."""
+
+
+def describe_api() -> dict[str, Any]:
+    """Make the OpenAPI document; no master has to run."""
+    return openapi.document(openapi.operations(NOUNS), own_version())
+
+
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
-    return HardenedSite(_root(ground, core), HttpLimits(max_body=_max_body), ground.clock)
+    limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
+    return HardenedSite(_root(ground, core), limits_of_http, ground.clock)
 
 
 def _max_body(path: bytes) -> int:
@@ -312,20 +367,37 @@ def _root(ground: Ground, core: Core) -> Root:
             facts=FactIntake(hosts, wall).store,
         ),
         refuse,
+        ground.meter.begin,
     )
 
     api = Api(
         [
+            AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
+            TokenRoutes(tokens, agents, wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
-        Authenticator(tokens, clock).caller,
+        Authenticator(tokens, clock, wall).caller,
+        ground.meter.begin,
+    )
+    ground.meter.watch_counts(
+        "agent_intake",
+        "What agents have sent, and what of it was dropped",
+        "what",
+        lambda: {
+            "messages_over_share": intake.over_share,
+            "messages_of_others": intake.foreign,
+            "points_accepted": point_intake.accepted,
+            "points_of_impossible_times": point_intake.dropped,
+            "points_over": point_intake.over,
+            "points_displaced": point_intake.displaced,
+        },
     )
     return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
 
@@ -353,6 +425,14 @@ class TokenMaker(Service):
         await storage.stop()
         sys.stdout.write(f"{path}\n")
         self._reactor.stop()
+
+
+def own_version() -> str:
+    """Of the installed distribution."""
+    try:
+        return version("deployer")
+    except PackageNotFoundError:
+        return "0"
 
 
 def _data_dir(settings: MasterSettings) -> Path:

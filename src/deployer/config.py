@@ -14,6 +14,7 @@ from deployer.kit.settings import Settings, SettingsError, load
 
 ENVIRONMENT: Final = "DEPLOYER_"
 _COLON: Final = re.compile(r"(?<!\\):")  # one that is not escaped, as in an IPv6 address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEFAULT_HTTP: Final = "tcp:8966:interface=127.0.0.1"
 
 
@@ -28,6 +29,7 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redis_max_memory: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 2 * 1024**3
     redis_wait_s: Annotated[float, Meta(gt=0)] = 60.0
     accept_data_loss: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
@@ -47,12 +49,21 @@ def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str,
 def _check(settings: MasterSettings) -> None:
     if settings.redis is not None and settings.key_file is None:
         raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
+    proxies(settings)
     for description in settings.http:
         if not settings.allow_plaintext and not _is_private(description):
             raise StartError(
                 f"{description} would carry tokens in plain text over the network: "
                 "use ssl:, interface=127.0.0.1, or allow_plaintext"
             )
+
+
+def proxies(settings: MasterSettings) -> tuple[Network, ...]:
+    """The balancers' addresses and networks; StartError for what is neither."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies)
+    except ValueError as error:
+        raise StartError(f"trusted_proxies has addresses or networks: {error}") from None
 
 
 def _is_private(description: str) -> bool:

@@ -210,6 +210,7 @@ class Working:
     ) -> None:
         self._reactor = reactor
         self._told_lost = 0
+        self._journal = journal
         self._requests = requests
         self._settings = settings
         self._wall = wall
@@ -280,7 +281,7 @@ class Working:
         self.tasks.know(table)
         self.startup = Startup(settings.startup, identity.agent, own_runner, reactor)
         orphans = Orphans(footprints, self.platform.trace, self.manager.clear, reactor)
-        parts = Parts(journal, self.roster, self.tasks, runs, orphans, self.results.add_run)
+        parts = Parts(journal, self.roster, self.tasks, runs, orphans, self._say, self.results.add_run)
         self.orphans = orphans
         self.recovery = Recovery(parts, table, reactor)
         self.complaints = Complaints(reactor)
@@ -328,6 +329,7 @@ class Working:
         self.statistics_spool.close()
         self.platform.close()
         self.store.stop()
+        await self._journal.end_clean()
 
     async def _settle(self) -> None:
         """A disk that stays full keeps results from the journal: the next agent reports these as unknown."""

@@ -83,9 +83,20 @@ async def test_what_was_written_is_there_after_a_crash(place: Clocked, tmp_path:
     assert rows == {
         "a": ("ACCEPTED", None, "payload "),
         "b": ("STARTED", None, "payload "),
-        "c": ("FINISHED", b"result", ""),
+        "c": ("FINISHED", b"result", "payload "),
     }
     assert again.instance == journal.instance
+
+
+async def test_it_tells_whether_the_agent_before_ended_in_order(place: Clocked) -> None:
+    first = place.open(create=True)
+    assert first.clean
+    await first.end_clean()
+    first.close()
+    second = place.open()
+    assert second.clean
+    second.close()
+    assert not place.open().clean
 
 
 async def test_the_same_again_is_known_and_another_payload_is_a_replay(place: Clocked) -> None:

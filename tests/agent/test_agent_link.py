@@ -276,7 +276,8 @@ async def test_the_files_of_the_agent_are_its_own(house: House) -> None:
     house.master.send(house.master.command("ping", {}, id="p"))
     await house.master.until(lambda: house.master.has("p"), "the pong")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (house.path / "a").iterdir()}
-    files = {"agent.key", "identity.json", "journal.db", "journal.db-wal", "outbox.db", "outbox.db-wal", "ballast"}
+    bases = [f"{name}.db{side}" for name in ("journal", "outbox", "statistics") for side in ("", "-wal")]
+    files = {"agent.key", "identity.json", "ballast", *bases}
     assert {name: mode for name, mode in modes.items() if not name.endswith("-shm")} == {
         **dict.fromkeys(files, 0o600),
         "messages": 0o700,

@@ -1,6 +1,7 @@
 """RELIABILITY P1, P2, P4: bodies, deadlines, pipelines and connections have limits."""
 
 from io import BytesIO
+from ipaddress import ip_network
 
 import pytest
 
@@ -165,6 +166,33 @@ def test_too_many_connections_of_one_address_without_a_token_are_429() -> None:
     assert problem(Wire(site=first.site).read())["status"] == 429
     first.lose()
     assert Wire(site=first.site).read() == b""
+
+
+def test_any_number_of_connections_comes_from_a_balancer() -> None:
+    limits = HttpLimits(max_connections_per_address=1, proxies=(ip_network("10.0.0.0/30"),))
+    first = Wire(limits)
+    for _ in range(5):
+        assert Wire(site=first.site).read() == b""
+    Wire(site=first.site, host="10.0.0.9")
+    assert problem(Wire(site=first.site, host="10.0.0.9").read())["status"] == 429
+    Wire(site=first.site, host="local")
+    assert problem(Wire(site=first.site, host="local").read())["status"] == 429
+
+
+def test_a_draining_site_answers_what_comes_and_closes() -> None:
+    wire = Wire()
+    new, idle, busy = Wire(site=wire.site), Wire(site=wire.site), Wire(site=wire.site)
+    idle.send(GET % 1)
+    wire.resource.hold = True
+    busy.channel.dataReceived(GET % 2)
+    wire.resource.hold = False
+    wire.site.drain()
+    assert idle.transport.disconnecting
+    answer = new.send(GET % 3)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"Connection: close\r\n" in answer
+    assert new.transport.disconnecting
+    assert not busy.transport.disconnecting
 
 
 def test_a_detached_connection_is_neither_counted_nor_timed() -> None:

@@ -21,6 +21,14 @@ ROUTES = [
     ("GET", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/hosts/1:1/facts"),
     ("GET", "/api/v1/hosts/1:1/history"),
+    ("GET", "/api/v1/user"),
+    ("GET", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens"),
+    ("DELETE", "/api/v1/tokens/x"),
+    ("GET", "/api/v1/join-tokens"),
+    ("POST", "/api/v1/join-tokens"),
+    ("DELETE", "/api/v1/join-tokens/x"),
+    ("GET", "/metrics"),
 ]
 AGENT_ROUTES = [
     ("GET", "/1/1/cmd"),

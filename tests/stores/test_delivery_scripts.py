@@ -231,6 +231,8 @@ async def test_finished_jobs_are_retired_with_all_their_keys(seeded: Seeded) -> 
         "jobs",
         "open",
         "task:b@1:1",
+        "tokens:dpj",
+        "tokens:dpl",
     ]
 
 

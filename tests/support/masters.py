@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deployer.stores.embedded import find_server
-from support.programs import Program
+from support.programs import ROOT, Program
 from support.wait import until
 
 REDIS = """port 0
@@ -59,17 +61,17 @@ class Masters:
         self._redis.kill()
         self._redis.wait()
 
-    def start(self, number: int, *more: str) -> Program:
+    def start(self, number: int, **environment: str) -> Program:
         """Start a master, again on its port if it had one, and wait until it is ready."""
         data = self.folder / f"m{number}"
         port = self.urls.get(number, "").rpartition(":")[2] or "0"
         options = [f"--data-dir={data}", f"--http=tcp:{port}:interface=127.0.0.1", f"--key-file={self._key}"]
         config = self.folder / "masters.toml"
-        config.write_text("drain_s = 1.0\n")
+        config.write_text("drain_s = 2.0\n" + 'trusted_proxies = ["127.0.0.1"]\n')
         options.append(f"--config={config}")
         log = self.folder / f"m{number}.log"
-        master = Program("deployer-master", log, *options, f"--redis=unix:{self.socket}", *self.settings, *more)
-        master.start()
+        master = Program("deployer-master", log, *options, f"--redis=unix:{self.socket}", *self.settings)
+        master.start(**environment)
         self.masters[number] = master
         if number not in self.urls:
             self.urls[number] = until(lambda: _url(master) or "", what="the master's address")
@@ -155,3 +157,30 @@ def masters(folder: Path, *settings: str) -> Iterator[Masters]:
         yield made
     finally:
         made.stop()
+
+
+@contextlib.contextmanager
+def balancer(made: Masters) -> Iterator[str]:
+    """A real HAProxy with the file that users get, in front of the masters that there are; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    addresses = {f"DEPLOYER_MASTER_{number}": url.removeprefix("http://") for number, url in made.urls.items()}
+    environment = {**os.environ, "DEPLOYER_BIND": f"127.0.0.1:{port}", **addresses}
+    command = ["haproxy", "-db", "-f", str(ROOT / "etc" / "haproxy.cfg")]
+    log = (made.folder / "haproxy.log").open("ab")
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    log.close()
+    made.urls[0] = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: _answers(made), what="HAProxy to find the masters")
+        yield made.urls[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(made: Masters) -> bool:
+    try:
+        return made.ask(0, "GET", "/readyz")[0] == 200
+    except (OSError, ValueError):  # nobody listens yet, or HAProxy's own page
+        return False

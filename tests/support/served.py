@@ -19,6 +19,7 @@ from deployer.kit.wake import Hub
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
+from deployer.rest.meter import Meter
 from deployer.stores import keys
 from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
@@ -64,6 +65,7 @@ class Served:
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
+        self.meter = Meter(reactor)
         self.key = MasterKey(Ed25519PrivateKey.generate())
         self._reactor = reactor
         self._subscriber = Subscriber(
@@ -87,6 +89,7 @@ class Served:
             clock=self._reactor,
             wall=time.time,
             memory=lambda: self.memory,
+            meter=self.meter,
         )
         self._subscriber.start()
         endpoint = serverFromString(self._reactor, "tcp:0:interface=127.0.0.1")

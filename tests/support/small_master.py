@@ -17,6 +17,7 @@ from deployer.protocol.commands import Envelope, SignedCommand, sha256_text
 from deployer.protocol.facts import HostFacts
 from deployer.protocol.results import Result
 from deployer.protocol.signing import public_text, seal
+from deployer.protocol.stats import StatsBatch
 from deployer.protocol.wire import MEDIA_TYPE, AcceptRequest, LogBatch, ResultBatch
 
 FAR = 4_000_000_000_000
@@ -34,6 +35,7 @@ class SmallMaster(Resource):
         self.accepted: list[str] = []
         self.verdicts: dict[str, str] = {}
         self.batches: list[LogBatch] = []
+        self.statistics: list[StatsBatch] = []
         self.results: list[Result] = []
         self.facts: list[HostFacts] = []
         self.counts: dict[str, int] = {}
@@ -168,6 +170,11 @@ class SmallMaster(Resource):
     def _do_facts(self, request: Request) -> None:
         self.facts.append(read(HostFacts, request))
         answer(request, {"version": len(self.facts)})
+
+    def _do_stats(self, request: Request) -> None:
+        batch = read(StatsBatch, request)
+        self.statistics.append(batch)
+        answer(request, {"acked": batch.seq})
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, []

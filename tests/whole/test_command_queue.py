@@ -3,23 +3,14 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.programs import Fleet, fleet
+from support.programs import Fleet
 from support.resp import Resp
 from support.wait import until
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def socket_of(running: Fleet) -> Path:

@@ -1,15 +1,17 @@
-"""At every failpoint once: the program is gone between two steps, and nothing is lost and nothing runs twice."""
+"""At every failpoint once: the program is gone between two steps, and nothing is lost and nothing runs twice.
+
+Jobs that ran when an agent ended are unknown, whose messages it had not sent yet are told as such.
+"""
 
 import http.client
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployer.protocol.failpoints import AGENT, MASTER
-from support.programs import Fleet, Program, fleet
+from support.programs import Fleet, Program
 from support.wait import until
 
 pytestmark = pytest.mark.long
@@ -18,14 +20,6 @@ JOBS = 6
 AT_START = {"join_done", "session_begun", "session_done", "session_opened"}
 AFTER_RESTART = {"recovering", "recovered"}
 UNREACHED = (OSError, urllib.error.URLError, http.client.HTTPException)
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 class Scene:
@@ -139,12 +133,11 @@ def test_a_crash_there_loses_nothing_and_doubles_nothing(running: Fleet, tmp_pat
         ran = [mark for mark in marks if mark.startswith(f"j{number} ")]
         if state == "OK":
             assert (task["data"], len(ran)) == (str(number), 1)
-            assert running.lines(f"j{number}") == ["said", str(number)]
+            said = running.lines(f"j{number}")
+            assert said == ["said", str(number)] or (point in AGENT and "messages may be missing" in said[-1])
         else:
             assert point in AGENT
             assert (state, task["code"], task["outcome"]) == ("ERROR", "AGENT_RESTARTED", "unknown")
             assert len(ran) <= 1
-    unknown = [job for job, end in ends.items() if end["state"] != "OK"]
-    assert len(unknown) <= (JOBS if point in {"started", "spawned", "ran"} else 0), unknown
     assert {scene.final(job)["state"] for job in ("r", "d")} == {"KILLED"}
     assert scene.final("p")["state"] in {"OK", "ERROR"}

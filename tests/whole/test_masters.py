@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.masters import Masters, masters
+from support.masters import Masters, balancer, masters
 from support.wait import until
 
 
@@ -88,6 +88,44 @@ def test_a_master_that_is_stopped_answers_all_that_was_asked_and_is_not_ready(tw
 def _unready(two: Masters) -> tuple[int, Any] | None:
     status, health = two.ask(1, "GET", "/readyz")
     return (status, health) if status != 200 else None
+
+
+def test_behind_a_balancer_masters_come_and_go_and_nobody_notices(tmp_path: Path) -> None:
+    """Each master is stopped and started while jobs come in and run: no request fails, nothing runs twice."""
+    marks = tmp_path / "marks"
+    with masters(tmp_path) as made:
+        made.start(1)
+        made.start(2)
+        with balancer(made) as url:
+            made.start_agent(1, url)
+            refused: list[Any] = []
+            over = threading.Event()
+            jobs: list[str] = []
+
+            def submit() -> None:
+                while not over.is_set():
+                    jobs.append(f"j{len(jobs)}")
+                    body = {"cmd": "/bin/sh", "args": ["-c", f"echo {jobs[-1]} >> {marks}"]}
+                    job = {"cmd": "execute", "args": body, "target": "1:1", "id": jobs[-1]}
+                    status, answer = made.ask(0, "POST", "/api/v1/jobs", job)
+                    if status not in {200, 202}:
+                        refused.append((status, answer))
+
+            client = threading.Thread(target=submit)
+            client.start()
+            for number in (1, 2):
+                enough = len(jobs) + 50
+                until(lambda enough=enough: len(jobs) > enough, what="some jobs")  # type: ignore[misc]
+                assert made.masters[number].stop() == 0
+                made.start(number)
+                until(lambda: made.is_ready(1) and made.is_ready(2), what="both masters")
+                rounds = len(jobs) + 100
+                until(lambda rounds=rounds: len(jobs) > rounds, what="more jobs")  # type: ignore[misc]
+            over.set()
+            client.join(30)
+            assert refused == []
+            assert {made.ask(0, "GET", f"/api/v1/jobs/{job}?wait=30")[1]["state"] for job in jobs} == {"OK"}
+    assert sorted(marks.read_text().split()) == sorted(jobs)
 
 
 def test_recurring_work_fires_once_however_many_masters_there_are(two: Masters, tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 import contextlib
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
 from support.programs import Fleet, fleet
 from support.wait import until
@@ -23,14 +21,6 @@ sys.stdout.flush()
 open(sys.argv[1], "w").close()
 time.sleep(600)
 """
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def test_what_was_printed_while_the_master_was_away_comes_after_kill_9_of_the_agent(

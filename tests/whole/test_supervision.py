@@ -6,24 +6,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import psutil
-import pytest
 
-from support.programs import Fleet, fleet, lives
+from support.programs import Fleet, lives
 from support.wait import until
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def runs(running: Fleet, job: str) -> list[dict[str, Any]]:

@@ -1,14 +1,13 @@
 """A wall clock that is put right by a day, either way, ends no job early, hangs nothing and doubles nothing."""
 
-import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from support.programs import Fleet, Program, fleet
+from support.masters import masters
+from support.programs import Fleet, Program
 from support.wait import until
 
 DAY_S = 86_400
@@ -37,20 +36,12 @@ class Clock:
         """Be so far ahead of the real time."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{seconds:+d}\n")
-        os.replace(fresh, self._file)
+        fresh.replace(self._file)
 
 
 def restart(program: Program, clock: Clock) -> None:
     program.stop()
     program.start(**clock.environment)
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as made:
-        made.start_master()
-        made.start_agent()
-        yield made
 
 
 def off_by(stamp: str) -> float:
@@ -59,22 +50,28 @@ def off_by(stamp: str) -> float:
 
 
 @pytest.mark.parametrize("seconds", [DAY_S, -DAY_S])
-def test_a_step_of_the_masters_clock_changes_no_job(running: Fleet, tmp_path: Path, seconds: int) -> None:
+def test_a_step_of_a_masters_clock_changes_no_job(tmp_path: Path, seconds: int) -> None:
+    """Of one of two masters, whose Redis has its own clock."""
     clock = Clock(tmp_path / "clock")
-    restart(running.master, clock)
-    until(running.is_ready, what="the master")
-    running.submit("before", "/bin/sh", "-c", "sleep 4; echo done", max_time=60)
-    running.submit("daemon", "/bin/sleep", "1000", max_time=-1)
-    until(lambda: running.job("before")["state"] == "RUNNING", what="the job to run")
-    clock.step(seconds)
-    created = running.submit("after", "/bin/echo", "hi")["created"]
-    assert abs(off_by(created) - seconds) < DAY_S / 24, "the step was not seen"
-    assert running.job("after", 30)["state"] == "OK"
-    assert running.job("before", 30)["state"] == "OK"
-    assert running.job("daemon")["state"] == "RUNNING"
-    assert running.ask("GET", "/api/v1/agents/1:1")[1]["state"] == "online"
-    assert running.ask("DELETE", "/api/v1/jobs/daemon")[0] == 202
-    assert running.job("daemon", 30)["state"] == "KILLED"
+    with masters(tmp_path) as two:
+        two.start(1, **clock.environment)
+        two.start(2)
+        two.start_agent(1, two.urls[1])
+        two.submit(1, "before", "sleep 4; echo done", max_time=60)
+        two.submit(1, "daemon", "exec sleep 1000", max_time=-1)
+        until(lambda: two.ask(2, "GET", "/api/v1/jobs/before")[1]["state"] == "RUNNING", what="the job to run")
+        clock.step(seconds)
+        created = two.submit(1, "after", "echo hi")["created"]
+        assert abs(off_by(created) - seconds) < DAY_S / 24, "the step was not seen"
+        for number in (1, 2):
+            assert two.ask(number, "GET", "/api/v1/jobs/after?wait=30")[1]["state"] == "OK"
+            assert two.ask(number, "GET", "/api/v1/jobs/before?wait=30")[1]["state"] == "OK"
+            assert two.ask(number, "GET", "/api/v1/jobs/daemon")[1]["state"] == "RUNNING"
+            assert two.is_online(1)
+        two.submit(2, "other", "echo hi")
+        assert two.ask(1, "GET", "/api/v1/jobs/other?wait=30")[1]["state"] == "OK"
+        assert two.ask(1, "DELETE", "/api/v1/jobs/daemon")[0] == 202
+        assert two.ask(1, "GET", "/api/v1/jobs/daemon?wait=30")[1]["state"] == "KILLED"
 
 
 @pytest.mark.parametrize("seconds", [DAY_S, -DAY_S])

@@ -88,7 +88,7 @@ class CommandMover(Service):
             await self._running
 
     async def _run(self) -> None:
-        while True:
+        while self.running:
             try:
                 worked = await self._round()
             except (UnavailableError, NoSpaceError):
@@ -98,7 +98,8 @@ class CommandMover(Service):
             except Exception:  # noqa: BLE001 (whatever it was, the next round comes)
                 self.log.failure("commands could not be taken from their queues")
                 worked = False
-            await sleep(self._clock, 0 if worked else PAUSE_S)
+            if self.running:
+                await sleep(self._clock, 0 if worked else PAUSE_S)
 
     async def _round(self) -> bool:
         """Take what there is; False when there is a reason to wait."""

@@ -39,7 +39,8 @@ class Commands:
                 left = self._hub.left(end)
                 if claimed or left <= 0:
                     return claimed
-                await waiter.wait(left)
+                if not await waiter.wait(left) and self._hub.left(end) <= 0:
+                    return []  # the next poll looks at once
 
     async def accept(self, session: Session, ids: Sequence[str]) -> list[Verdict]:
         """Bind tasks to the instance that has them in its journal."""

@@ -1,6 +1,7 @@
 """The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result`, `…/stats`, `…/facts` (wire.py 3-8)."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 from twisted.web.http import Request
@@ -45,17 +46,27 @@ class Handlers(Struct, frozen=True):
 class LongPoll:
     """Serves the routes of all agents. The agent's numbers come from its session; those in the URL must be the same."""
 
-    def __init__(self, sessions: Sessions, handlers: Handlers, refuse: Refuse) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        handlers: Handlers,
+        refuse: Refuse,
+        begin: Callable[[str, str, Request], None] = lambda *_: None,
+    ) -> None:
         self._sessions = sessions
         self._handlers = handlers
+        served = {
+            "cmd": ("GET", self._poll),
+            "accept": ("POST", self._accept),
+            "log": ("POST", self._log),
+            "result": ("POST", self._result),
+            "script": ("GET", self._script),
+            "stats": ("POST", self._stats),
+            "facts": ("POST", self._facts),
+        }
         self._routes = {
-            b"cmd": AgentResource(b"GET", self._poll, refuse),
-            b"accept": AgentResource(b"POST", self._accept, refuse),
-            b"log": AgentResource(b"POST", self._log, refuse),
-            b"result": AgentResource(b"POST", self._result, refuse),
-            b"script": AgentResource(b"GET", self._script, refuse),
-            b"stats": AgentResource(b"POST", self._stats, refuse),
-            b"facts": AgentResource(b"POST", self._facts, refuse),
+            name.encode(): AgentResource(method.encode(), serve, refuse, partial(begin, f"/<gid>/<nid>/{name}", method))
+            for name, (method, serve) in served.items()
         }
 
     def resource(self, path: Sequence[bytes]) -> AgentResource | None:

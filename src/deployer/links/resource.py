@@ -25,15 +25,21 @@ class AgentResource(Resource):
     isLeaf = True
 
     def __init__(
-        self, method: bytes, serve: Callable[[Request], Coroutine[Deferred[Any], Any, bytes]], refuse: Refuse
+        self,
+        method: bytes,
+        serve: Callable[[Request], Coroutine[Deferred[Any], Any, bytes]],
+        refuse: Refuse,
+        begin: Callable[[Request], None] = lambda _: None,
     ) -> None:
         Resource.__init__(self)
+        self._begin = begin
         self._method = method
         self._serve = serve
         self._refuse = refuse
 
     def render(self, request: Request) -> int:
         """Begin; the answer comes when the coroutine has ended. A client that leaves cancels it."""
+        self._begin(request)
         if request.method != self._method:
             request.setHeader(b"allow", self._method)
             self._refuse(request, MethodNotAllowedError(f"only {self._method.decode()} is served here"))

@@ -13,6 +13,8 @@ class Permission(Enum):
     READ = auto()
     EXECUTE = auto()
     SHELL = auto()
+    MANAGE = auto()
+    ADMIN = auto()
 
 
 class Role(Enum):
@@ -27,8 +29,8 @@ class Role(Enum):
 GRANTS: Final = {
     Role.VIEWER: frozenset({Permission.READ}),
     Role.OPERATOR: frozenset({Permission.READ, Permission.EXECUTE}),
-    Role.OWNER: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
-    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL}),
+    Role.OWNER: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL, Permission.MANAGE}),
+    Role.ADMIN: frozenset({Permission.READ, Permission.EXECUTE, Permission.SHELL, Permission.MANAGE, Permission.ADMIN}),
 }
 
 
@@ -39,6 +41,10 @@ class Caller(Struct, frozen=True):
     company: str
     role: Role
     token: str
+
+    def may_give(self, role: Role) -> bool:
+        """Whether this caller may give somebody a role: none that has a right which the caller's own lacks."""
+        return GRANTS[role] <= GRANTS[self.role]
 
     def may(self, permission: Permission) -> bool:
         """Tell whether this caller's role carries the permission."""

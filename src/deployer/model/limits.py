@@ -11,5 +11,9 @@ SESSION_S: Final = 3600
 CHALLENGE_S: Final = 60
 NOT_AFTER_S: Final = 7 * 86400
 
+TOKENS_PER_COMPANY: Final = 1000
+JOIN_TOKEN_S: Final = 30 * 86400
+"""How long a join token is good for at most."""
+
 MEMORY_WARNING: Final = 0.80
 MEMORY_REFUSAL: Final = 0.95

@@ -6,11 +6,12 @@ from msgspec import Struct
 from twisted.web.http import Request
 
 from deployer.errors import MalformedError, UnauthorizedError
-from deployer.kit.clock import Clock
+from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.model.access import Caller
 from deployer.stores.tokens import Token, Tokens
 
 CACHE_S: Final = 1.0
+NOTE_S: Final = 60.0
 CACHE_SIZE: Final = 10_000
 _ADVICE: Final = "a valid token is needed: Authorization: Bearer dpl_…"
 
@@ -23,7 +24,9 @@ class _Cached(Struct, frozen=True):
 class Authenticator:
     """Turns a request's token into its caller. A revoked token works for a second more at most, on any master."""
 
-    def __init__(self, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, tokens: Tokens, clock: Clock, wall: WallClock) -> None:
+        self._wall = wall
+        self._noted: dict[str, float] = {}
         self._tokens = tokens
         self._clock = clock
         self._cache: dict[str, _Cached] = {}
@@ -39,10 +42,21 @@ class Authenticator:
         if caller is None:
             self._cache.pop(text, None)
             raise UnauthorizedError(_ADVICE)
+        if token is not None:
+            await self._note(token)
         if len(self._cache) >= CACHE_SIZE:
             self._cache.clear()
         self._cache[text] = _Cached(caller, self._clock.seconds() + CACHE_S)
         return caller
+
+    async def _note(self, token: Token) -> None:
+        """Its last use, at most once a minute."""
+        now = self._clock.seconds()
+        if self._noted.get(token.kid, 0.0) <= now:
+            if len(self._noted) >= CACHE_SIZE:
+                self._noted.clear()
+            self._noted[token.kid] = now + NOTE_S
+            await self._tokens.used(token, epoch_ms(self._wall))
 
 
 def bearer(request: Request) -> str:

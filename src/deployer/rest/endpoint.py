@@ -52,6 +52,7 @@ class Declaration(Struct, frozen=True):
     query: type[Struct]
     streams: bool
     text: bool
+    statuses: Sequence[int]
 
 
 class Reader(Struct, frozen=True):
@@ -86,18 +87,28 @@ def endpoint(
     query: type[Struct] = NoQuery,
     streams: bool = False,
     text: bool = False,
+    statuses: Sequence[int] = (200,),
 ) -> Callable[[F], F]:
     """Declare a handler: `async def handler(self, caller, **path, query=, body=, reader=)`.
 
     `query` and `body` come where they are declared, `reader` where the answer may be a Stream, `text` where the body
-    is text/plain.
+    is text/plain. `statuses` are those of answers that are no problems.
     """
 
     def declare(handler: F) -> F:
-        handler.declaration = Declaration(method, path, needs, returns, body, query, streams, text)  # type: ignore[attr-defined]  # a mark
+        its = Declaration(method, path, needs, returns, body, query, streams, text, statuses)
+        handler.declaration = its  # type: ignore[attr-defined]  # a mark
         return handler
 
     return declare
+
+
+Begin = Callable[[str, str, Request], None]
+"""Told of each request with its route and method, when it begins."""
+
+
+def _unmeasured(route: str, method: str, request: Request) -> None:
+    """Nobody measures."""
 
 
 class Api:
@@ -105,7 +116,10 @@ class Api:
 
     log = Logger()
 
-    def __init__(self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]]) -> None:
+    def __init__(
+        self, nouns: Sequence[object], authenticate: Callable[[Request], Awaitable[Caller]], begin: Begin = _unmeasured
+    ) -> None:
+        self._begin = begin
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -122,6 +136,7 @@ class Api:
         self.declarations[name] = declaration
 
         async def serve(request: Request, **path: str) -> None:
+            self._begin(declaration.path, declaration.method, request)
             try:
                 answer = await self._answer(declaration, handler, request, path)
                 await _write(request, answer)

@@ -21,11 +21,15 @@ ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats
 """Commands whose arguments may come in `data` as a JSON object, as seed 001 has it."""
 
 
+def _no_arguments() -> Raw:
+    return Raw(b"{}")
+
+
 class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a client posts. A `target` is `gid:nid` for now."""
 
     cmd: Annotated[str, Meta(max_length=128)]
-    args: Raw = Raw(b"{}")
+    args: Raw = msgspec.field(default_factory=_no_arguments)
     data: str = ""
     target: Annotated[str, Meta(max_length=1000)]
     fanout: Literal["all", "one"] | Annotated[int, Meta(ge=1, le=1_000_000)] = "all"

@@ -171,7 +171,15 @@ class JobRoutes:
         self._dispatcher = dispatcher
         self._requests = requests
 
-    @endpoint("POST", "/api/v1/jobs", needs=Permission.EXECUTE, returns=JobAnswer, body=JobRequest, query=WaitQuery)
+    @endpoint(
+        "POST",
+        "/api/v1/jobs",
+        needs=Permission.EXECUTE,
+        returns=JobAnswer,
+        body=JobRequest,
+        query=WaitQuery,
+        statuses=(202, 200),
+    )
     async def submit(self, caller: Caller, body: JobRequest, query: WaitQuery) -> Answer:
         """Accept a job: 202 when it is new, 200 when this id had the same body before; with `wait`, when final."""
         wanted = await self._requests.check(caller, body)
@@ -198,7 +206,7 @@ class JobRoutes:
         """One job; with `wait`, once it is final or the time is over."""
         return job_answer(await self._dispatcher.job(caller.company, known_id(job), min(query.wait, MAX_WAIT_S)))
 
-    @endpoint("DELETE", "/api/v1/jobs/<job>", needs=Permission.EXECUTE, returns=JobAnswer)
+    @endpoint("DELETE", "/api/v1/jobs/<job>", needs=Permission.EXECUTE, returns=JobAnswer, statuses=(202,))
     async def cancel(self, caller: Caller, job: str) -> Answer:
         """End what has not started, kill what runs. The record stays until its retention."""
         return Answer(job_answer(await self._dispatcher.cancel(caller, known_id(job))), 202)

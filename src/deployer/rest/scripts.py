@@ -52,7 +52,14 @@ class ScriptRoutes:
         """All of the company."""
         return ScriptPage([ScriptSummary(*_summary(record)) for record in await self._library.records(caller.company)])
 
-    @endpoint("PUT", "/api/v1/scripts/<domain>/<name>", needs=Permission.EXECUTE, returns=ScriptSummary, text=True)
+    @endpoint(
+        "PUT",
+        "/api/v1/scripts/<domain>/<name>",
+        needs=Permission.EXECUTE,
+        returns=ScriptSummary,
+        text=True,
+        statuses=(201, 200),
+    )
     async def put(self, caller: Caller, domain: str, name: str, text: str) -> Answer:
         """Keep this text as the newest version: 201 when it is another one than before, else 200."""
         for part, value in (("domain", domain), ("name", name)):

@@ -87,6 +87,10 @@ class Agents:
         self._redis = redis
         self._log_share = log_share
 
+    async def owns_grid(self, company: str, gid: int) -> bool:
+        """Tell whether a grid is this company's."""
+        return bool(await self._redis.call("HGET", keys.grid(gid), "company") == company.encode())
+
     async def join(self, kid: str, request: JoinRequest, now_ms: int) -> tuple[AgentId, str]:
         """Make an agent of this key, or find it; its number and company. The token's secret was checked before."""
         gid, nid = ("" if number is None else number for number in (request.gid, request.nid))

@@ -7,7 +7,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:installation                 hash   public key, default company, created
     dpl:company:<c>                  hash   name
     dpl:grid:<gid>                   hash   company, next
-    dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role, expires / gid, uses
+    dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role / gid, uses; name, by, created,
+                                            expires, used
     dpl:keys                         hash   public key of an agent -> gid:nid
     dpl:agent:<gid>:<nid>            hash   company, public_key, epoch, instance, session, state, last_seen, host, ...
       …:queue …:control              list   task ids, kills apart
@@ -27,6 +28,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped,
                                             reply (cmds_queue_<id>), head (what stands before its results there)
       …:runs                         zset   records of finished runs, by run
+    dpl:c:<c>:tokens:<kind>          zset   public ids of tokens (dpl: users', dpj: for joining) by their making
     dpl:c:<c>:agents                 zset   agents of the company, by name
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
@@ -101,6 +103,11 @@ def host_versions(agent_id: AgentId) -> str:
 def points(company_id: str) -> str:
     """The stream of a company's numbers over time; their size has `:bytes` behind."""
     return f"{prefix(company_id)}points"
+
+
+def tokens(company_id: str, kind: str) -> str:
+    """The public ids of a company's tokens of a kind (dpl, dpj), by their making."""
+    return f"{prefix(company_id)}tokens:{kind}"
 
 
 def session(digest: str) -> str:

@@ -4,12 +4,15 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
+from deployer.errors import ConflictError, NotFoundError
+from deployer.model import limits
 from deployer.model.access import Caller, Role
-from deployer.stores import keys
+from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
 
 USER: Final = "dpl"
@@ -71,10 +74,50 @@ class Tokens:
         sha = await self._redis.read("HGET", keys.join_token(token.kid), "sha")
         return _matches(sha, token) and token.kind == JOIN
 
+    async def make(self, token: Token, company: str, fields: Mapping[str, object], expires: int | None) -> None:
+        """Keep a new token's hash with what it is for (epoch ms; None: for ever); ConflictError for too many."""
+        key, index = _key(token.kind, token.kid), keys.tokens(company, token.kind)
+        if await self._redis.call("ZCARD", index) >= limits.TOKENS_PER_COMPANY:
+            raise ConflictError(f"there are {limits.TOKENS_PER_COMPANY} tokens already: revoke some first")
+        known = {"sha": token.sha, "company": company, **fields} | ({"expires": expires} if expires else {})
+        flat = [part for pair in known.items() for part in pair]
+        ends = [("PEXPIREAT", key, expires)] if expires else []
+        await self._redis.calls([("HSET", key, *flat), *ends, ("ZADD", index, fields["created"], token.kid)])
+
+    async def listed(self, company: str, kind: str) -> list[tuple[str, Mapping[str, str]]]:
+        """All of a company, the oldest first: public id and fields without the hash. What has expired is gone."""
+        index = keys.tokens(company, kind)
+        kids = [raw.decode() for raw in await self._redis.call("ZRANGE", index, 0, -1)]
+        found = await self._redis.calls([("HGETALL", _key(kind, kid)) for kid in kids])
+        fields = {kid: _fields(flat) for kid, flat in zip(kids, found, strict=True)}
+        gone = [kid for kid, its in fields.items() if not its]
+        if gone:
+            await self._redis.call("ZREM", index, *gone)
+        return [(kid, its) for kid, its in fields.items() if its]
+
+    async def revoke(self, company: str, kind: str, kid: str) -> None:
+        """It opens nothing any more; NotFoundError when the company has none of this id."""
+        if not await self._redis.call("ZREM", keys.tokens(company, kind), kid):
+            raise NotFoundError("this token does not exist")
+        await self._redis.call("DEL", _key(kind, kid))
+
+    async def used(self, token: Token, now_ms: int) -> None:
+        """Note that a token was used, if it still is there."""
+        await self._redis.run(scripts.USED, [keys.token(token.kid)], [now_ms])
+
     async def add_user_token(self, token: Token, company: str, user: str, role: Role) -> None:
-        """Keep a new token's hash."""
-        fields = ("sha", token.sha, "company", company, "user", user, "role", role.value)
-        await self._redis.call("HSET", keys.token(token.kid), *fields)
+        """Keep a new token that nobody asked for by the API."""
+        await self.make(token, company, {"user": user, "role": role.value, "created": 0}, None)
+
+
+def _key(kind: str, kid: str) -> str:
+    return keys.join_token(kid) if kind == JOIN else keys.token(kid)
+
+
+def _fields(flat: list[bytes]) -> dict[str, str]:
+    known = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    known.pop("sha", None)
+    return known
 
 
 def _matches(stored: bytes | None, token: Token) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
 from deployer.kit.backoff import Backoff
@@ -57,6 +57,8 @@ class Orphans:
             try:
                 await self._clear(footprint, GRACE_S)
                 break
+            except CancelledError:
+                raise
             except Exception:  # noqa: BLE001 (no descriptor is left, or the like)
                 self.log.failure("what {marker} left could not be ended", marker=footprint.marker)
             await sleep(self._clock, backoff.next_delay())

@@ -14,6 +14,7 @@ from deployer.kit.clock import Clock
 from deployer.kit.failpoints import reach
 from deployer.kit.inflight import Inflight
 from deployer.protocol import codes
+from deployer.protocol.commands import RunArgs
 from deployer_agent.commands import outcome
 from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.registry import Table, Task, prepare
@@ -25,7 +26,11 @@ from deployer_agent.errors import RefusedError
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.patience import written
 from deployer_agent.journal.records import Entry, Open
+from deployer_agent.outbox.batch import Source
 
+_CUT_SHORT: Final = (
+    "messages may be missing here: the agent was killed before it had sent all; get_msgs has what it kept"
+)
 _LOST: Final = "the agent ended while it ran, and cannot tell what became of it"
 
 
@@ -37,6 +42,7 @@ class Parts(Struct, frozen=True):
     tasks: Tasks
     runs: Runs
     orphans: Orphans
+    say: Callable[[Source, str], None]
     post_run: Callable[[tuple[str, int], bytes], None]
 
 
@@ -60,6 +66,9 @@ class Recovery:
         for record in await self._parts.journal.runs():
             self._parts.post_run((record.task, record.number), record.record)
         results = [(row.key, row.result) for row in rows if row.result is not None]
+        if not self._parts.journal.clean:
+            for row in rows:
+                self._doubt(row)
         left = [(row, self._known(row)) for row in started]  # they have their turns before others line up
         tasks, refusals = self._again([row for row in rows if row.result is None and row.stage == "ACCEPTED"])
         await self._finish(refusals)
@@ -67,6 +76,17 @@ class Recovery:
         reach("recovered")
         for row, task in left:
             self._inflight.spawn("going on after the restart", self._go_on(row, task))
+
+    def _doubt(self, row: Open) -> None:
+        """The log of what had ended may lack its last messages: they were in the memory of the agent that died."""
+        if row.result is None or not row.payload:
+            return
+        try:
+            task = prepare(self._table, _entry(row), row.history)
+        except RefusedError:
+            return
+        if isinstance(task.args, RunArgs):
+            self._parts.say(Source(task.id, task.args.domain, task.args.name), _CUT_SHORT)
 
     async def stop(self) -> None:
         """Go on with no more."""

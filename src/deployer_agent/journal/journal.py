@@ -19,7 +19,7 @@ from deployer_agent.journal.records import Entry, History, Key, Known, Open, Run
 
 
 class Journal:
-    """The open journal."""
+    """The open journal. `clean`: the agent before this one ended in order, with all its messages on the disk."""
 
     def __init__(
         self,
@@ -30,6 +30,8 @@ class Journal:
     ) -> None:
         self.instance = statements.get(database, "instance")
         self.messages = int(statements.get(database, "messages"))
+        self.clean = statements.get(database, "clean", "1") == "1"
+        statements.put(database, "clean", "0")
         self._wall = wall
         self._writer = Writer(database, call_from_thread, on_full)
         self._writer.start()
@@ -131,6 +133,10 @@ class Journal:
     def reserve_messages(self, through: int) -> Deferred[None]:
         """Note that message ids below this number may have been used."""
         return self._writer.run(lambda database: statements.put(database, "messages", str(through)))
+
+    def end_clean(self) -> Deferred[None]:
+        """Note that this agent ends in order."""
+        return self._writer.run(lambda database: statements.put(database, "clean", "1"))
 
     def _now(self) -> int:
         return epoch_ms(self._wall)

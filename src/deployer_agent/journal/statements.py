@@ -65,7 +65,7 @@ def start(database: sqlite3.Connection, keys: Sequence[Key], now: int) -> None:
 def finish(database: sqlite3.Connection, results: Sequence[tuple[Key, bytes]], now: int) -> None:
     """Keep results until the master has them; the first result of a task stays."""
     database.executemany(
-        "UPDATE job SET stage = 'FINISHED', result = ?, touched = ?, payload = '', data = '', sent = 0"
+        "UPDATE job SET stage = 'FINISHED', result = ?, touched = ?, data = '', sent = 0"
         " WHERE id = ? AND run = ? AND result IS NULL",
         [(result, now, *key) for key, result in results],
     )
@@ -81,7 +81,7 @@ def end(database: sqlite3.Connection, keys: Sequence[Key], now: int) -> None:
 
 def sent(database: sqlite3.Connection, keys: Sequence[Key]) -> None:
     """Note that the master has these results for ever."""
-    database.executemany("UPDATE job SET sent = 1 WHERE id = ? AND run = ?", keys)
+    database.executemany("UPDATE job SET sent = 1, payload = '' WHERE id = ? AND run = ?", keys)
 
 
 def unsent(database: sqlite3.Connection) -> list[Open]:
@@ -110,11 +110,12 @@ def forget(database: sqlite3.Connection, now: int) -> int:
     return int(newest[1])
 
 
-def get(database: sqlite3.Connection, key: str) -> str:
+def get(database: sqlite3.Connection, key: str, usual: str = "") -> str:
     """Read one value that belongs to the journal itself."""
-    return str(database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+    row = database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return usual if row is None else str(row[0])
 
 
 def put(database: sqlite3.Connection, key: str, value: str) -> None:
     """Change one."""
-    database.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))

@@ -10,6 +10,7 @@ from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
+from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
@@ -47,7 +48,7 @@ class Http:
     async def _ask(
         self, method: bytes, path: str, body: bytes | None, kind: type[T], *, token: str, deadline_s: float
     ) -> T:
-        exchange = Deferred.fromCoroutine(self._exchange(method, path, body, self._with(token, body)))
+        exchange = _cancellable(Deferred.fromCoroutine(self._exchange(method, path, body, self._with(token, body))))
         exchange.addTimeout(deadline_s, self._clock)  # type: ignore[arg-type]  # all it uses is callLater
         try:
             content = await exchange
@@ -79,6 +80,18 @@ class Http:
             raise
         _require_ours(response, content)
         return content
+
+
+def _cancellable(exchange: Deferred[bytes]) -> Deferred[bytes]:
+    """End at once when it is cancelled, which a request of Twisted's does not always."""
+    own: Deferred[bytes] = Deferred(lambda _: exchange.cancel())
+
+    def tell(outcome: bytes | Failure) -> None:
+        if not own.called:
+            own.callback(outcome)
+
+    exchange.addBoth(tell)
+    return own
 
 
 def _require_ours(response: Any, content: bytes) -> None:

@@ -34,6 +34,7 @@ class LongPoll:
         self._complaints = complaints
         self._backoff = Backoff()
         self._running: Deferred[None] | None = None
+        self._over = False
 
     def start(self) -> None:
         """Begin to poll."""
@@ -43,19 +44,24 @@ class LongPoll:
 
     async def stop(self) -> None:
         """Poll no more."""
+        self._over = True  # a cancellation that comes with an answer or a failure is lost
         if self._running is not None:
             self._running.cancel()
             await self._running
 
     async def _run(self) -> None:
-        while True:
+        while not self._over:
             try:
                 answer = await self._requests.poll(min(self._room(), MAX_COMMANDS), PollAnswer)
             except LinkError as error:
-                self._complaints.say("no commands could be asked for", error)
-                await sleep(self._clock, self._backoff.next_delay())
+                await self._fail(error)
                 continue
             self._backoff.reset()
             self._complaints.well()
             if answer.commands:
                 self._take(answer.commands)
+
+    async def _fail(self, error: LinkError) -> None:
+        if not self._over:
+            self._complaints.say("no commands could be asked for", error)
+            await sleep(self._clock, self._backoff.next_delay())

@@ -67,7 +67,7 @@ class HardenedChannel(HTTPChannel):
         HTTPChannel.connectionMade(self)
         self._secure = HTTPChannel.isSecure(self)
         self.address = getattr(self.transport.getPeer(), "host", "local")
-        if self.site.connections.opened(self):
+        if self.site.connections.opened(self) or self.limits.is_proxy(self.address):
             self._expect(self.limits.header_s, self._head_late)
         else:
             self.refuse(guard.CROWDED)

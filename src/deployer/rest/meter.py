@@ -1,0 +1,69 @@
+"""What this master does, counted and timed: for Prometheus, and by route for people (seed 002, DESIGN 7)."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from twisted.web.http import Request
+
+from deployer.kit.clock import Clock
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Requests that wait (polls, `?wait=`, logs that are followed) are counted with their waiting."""
+
+PREFIX: Final = "deployer_"
+
+
+class Meter:
+    """Everything that is measured of one master; each has a registry of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            f"{PREFIX}http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            f"{PREFIX}http_request_seconds", "From head to end", ["route"], buckets=BUCKETS_S, registry=self._registry
+        )
+
+    def begin(self, route: str, method: str, request: Request) -> None:
+        """Time a request until it is answered, or its client has left (status 499)."""
+        began = self._clock.seconds()
+
+        def end(status: int) -> None:
+            self._requests.labels(route, method, str(status)).inc()
+            self._seconds.labels(route).observe(self._clock.seconds() - began)
+
+        request.notifyFinish().addCallbacks(lambda _: end(request.code), lambda _: end(499))
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a number as it is when somebody asks."""
+        Gauge(PREFIX + name, text, registry=self._registry).set_function(read)
+
+    def watch_counts(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show numbers by their names, as they are when somebody asks."""
+        self._registry.register(_Counts(PREFIX + name, text, label, read))
+
+    def text(self) -> bytes:
+        """All of it in the text form of Prometheus."""
+        return generate_latest(self._registry)
+
+
+class _Counts:
+    """A collector over somebody's own counters."""
+
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name = name
+        self._text = text
+        self._label = label
+        self._read = read
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """The counters now."""
+        family = CounterMetricFamily(self._name, self._text, labels=[self._label])
+        for name, value in self._read().items():
+            family.add_metric([name], value)
+        return [family]

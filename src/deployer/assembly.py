@@ -55,6 +55,7 @@ from deployer.rest.tokens import TokenRoutes
 from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.connection import NO_LOGIN, Login
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.hosts import Hosts
@@ -64,8 +65,9 @@ from deployer.stores.library import Library
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.points import Points
-from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
+from deployer.stores.redis import Redis
 from deployer.stores.server import require_durable
+from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import Tokens
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake

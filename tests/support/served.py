@@ -23,7 +23,7 @@ from deployer.rest.meter import Meter
 from deployer.stores import keys
 from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
-from deployer.stores.redis import Subscriber
+from deployer.stores.subscriber import Subscriber
 from support.seeded import AGENT, COMPANY, Seeded
 
 

@@ -1,11 +1,12 @@
 """Whose request this is: bearer tokens, looked up at most once a second each."""
 
+import contextlib
 from typing import Final
 
 from msgspec import Struct
 from twisted.web.http import Request
 
-from deployer.errors import MalformedError, UnauthorizedError
+from deployer.errors import MalformedError, NoSpaceError, UnauthorizedError, UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.model.access import Caller
 from deployer.stores.tokens import Token, Tokens
@@ -56,7 +57,10 @@ class Authenticator:
             if len(self._noted) >= CACHE_SIZE:
                 self._noted.clear()
             self._noted[token.kid] = now + NOTE_S
-            await self._tokens.used(token, epoch_ms(self._wall))
+            with contextlib.suppress(
+                UnavailableError, NoSpaceError
+            ):  # who reads may do so while nothing can be written
+                await self._tokens.used(token, epoch_ms(self._wall))
 
 
 def bearer(request: Request) -> str:

@@ -65,6 +65,7 @@ from deployer.stores.library import Library
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.points import Points
+from deployer.stores.probe import Probe
 from deployer.stores.redis import Redis
 from deployer.stores.server import require_durable
 from deployer.stores.subscriber import Subscriber
@@ -375,7 +376,7 @@ def _root(ground: Ground, core: Core) -> Root:
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
-            HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
+            HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),

@@ -14,16 +14,18 @@ from twisted.internet.endpoints import clientFromString
 
 from deployer.assembly import describe_api
 from deployer.errors import UnavailableError
-from deployer.stores import connection
+from deployer.stores import connection, keys, probe
 from deployer.stores.redis import Redis
 from support.house import ROUTES, House
 from support.redis_proxy import (
     Answer,
+    Client,
     RedisProxy,
     close,
     error,
     garbage,
     half_a_reply,
+    pong,
     reset_in_mid_reply,
     silence,
 )
@@ -67,7 +69,7 @@ async def house(redis: Redis, redis_socket: Path) -> AsyncIterator[ProxiedHouse]
     proxy = RedisProxy(reactor, redis_socket)
     behind = Redis(clientFromString(reactor, proxy.endpoint), reactor, deadline_s=DEADLINE_S)  # type: ignore[arg-type]  # zope
     await behind.start(10)
-    made = ProxiedHouse(behind, reactor, clientFromString(reactor, proxy.endpoint))
+    made = ProxiedHouse(behind, reactor, clientFromString(reactor, proxy.endpoint), DEADLINE_S)
     made.proxy = proxy
     await made.start()
     yield made
@@ -91,6 +93,7 @@ async def test_every_route_answers_in_time_and_comes_back_by_itself(
         assert reply.code in {"unavailable", "no_space"}, name
         assert (reply.header("retry-after") is not None) == (reply.status == 503), name
     assert (await house.served.ask("GET", "/livez")).status == 200
+    assert (await house.served.ask("GET", "/readyz")).status == 503
     house.proxy.trouble = None
     await house.until_back()
     assert (await house.served.submit(id="after", target="1:7")).status == 202
@@ -151,6 +154,53 @@ async def test_a_server_that_takes_connections_and_says_nothing_is_left_again(ho
     with pytest.raises(UnavailableError):
         await redis.call("PING")
     await house.served.until(lambda: house.proxy.connections >= before + 2)  # the second one was silent from the start
+    house.proxy.trouble = None
+    await house.until_back()
+
+
+async def test_readiness_is_told_in_time_while_redis_stalls(
+    house: ProxiedHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.redis, "_deadline_s", 600.0)
+    monkeypatch.setattr(probe, "ANSWER_S", 0.2)
+    house.proxy.trouble = silence
+    told = await house.served.ask("GET", "/readyz")
+    assert (told.status, told.json["status"]) == (503, "redis has not answered for 0.2 s")
+    assert (await house.served.ask("GET", "/readyz")).status == 503
+    house.proxy.trouble = None
+    house.proxy.cut()
+    await house.until_back()
+
+
+async def test_a_subscription_that_falls_silent_is_made_anew_and_wakes_all_who_wait(house: ProxiedHouse) -> None:
+    """As after a switch that has forgotten the connection: no end is told of, and nothing comes any more."""
+    waiting = ensureDeferred(_woken(house))
+    house.proxy.freeze()
+    await house.served.until(lambda: waiting.called, 60)
+    await waiting
+    await house.until_back()
+    polled = ensureDeferred(house.agent.poll())
+    assert (await house.served.submit(id="heard", target="1:7")).status == 202
+    assert next(one["id"] for one in await polled) == "there"
+
+
+async def _woken(house: ProxiedHouse) -> None:
+    """Returns once one who waits for what nobody publishes has been woken."""
+    with house.served.hub.waiter((keys.WAKE, "nobody")) as waiter:
+        while not await waiter.wait(60.0):
+            pass  # it looks by itself from time to time
+
+
+async def test_a_subscription_that_redis_refuses_is_asked_for_again(house: ProxiedHouse) -> None:
+    seen: list[int] = []
+
+    def refuse(client: Client, command: list[bytes]) -> None:
+        seen.append(house.proxy.connections)
+        (error("NOPERM no") if command[0] == b"SUBSCRIBE" else pong)(client, command)
+
+    house.proxy.trouble = refuse
+    house.proxy.cut()
+    await house.served.until(lambda: len(set(seen)) > 4, 60)
     house.proxy.trouble = None
     await house.until_back()
 

@@ -62,11 +62,11 @@ AGENT_ROUTES: list[tuple[str, str, Any]] = [
 class House:
     """The master, its agent 1:7 and the job `there`, which waits for it."""
 
-    def __init__(self, redis: Redis, reactor: Any, endpoint: Any) -> None:
-        """`endpoint`: for the subscriber."""
+    def __init__(self, redis: Redis, reactor: Any, endpoint: Any, deadline_s: float) -> None:
+        """`endpoint`, `deadline_s`: of the subscriber."""
         self.redis = redis
         self.seeded = Seeded(redis)
-        self.served = Served(self.seeded, reactor, endpoint)
+        self.served = Served(self.seeded, reactor, endpoint, deadline_s)
         self.agent = WireAgent(self.served, AgentId(1, 7))
 
     async def start(self) -> None:
@@ -101,8 +101,8 @@ class House:
         await sleep(self.served.hub.clock, 1.1)
 
     async def until_back(self) -> None:
-        """Until the master has Redis again."""
-        end = time.monotonic() + 30
-        while (await self.served.ask("GET", "/readyz")).status != 200:
+        """Until the master has Redis again, and hears what is published there."""
+        end = time.monotonic() + 60
+        while (await self.served.ask("GET", "/readyz")).status != 200 or not self.served.subscriber.connected:
             assert time.monotonic() < end, "the master does not come back by itself"
             await sleep(self.served.hub.clock, 0.02)

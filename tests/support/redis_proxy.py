@@ -11,7 +11,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-Answer = Callable[["_Client", list[bytes]], None]
+Answer = Callable[["Client", list[bytes]], None]
 """What is done with a command instead of passing it on."""
 
 
@@ -23,19 +23,28 @@ class RedisProxy:
         self.real = real
         self.trouble: Answer | None = None
         self.connections = 0
-        self.clients: set[_Client] = set()
-        factory = Factory.forProtocol(lambda: _Client(self))
+        self.clients: set[Client] = set()
+        factory = Factory.forProtocol(lambda: Client(self))
         self._port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.endpoint = f"tcp:127.0.0.1:{self._port.getHost().port}"
 
     async def stop(self) -> None:
         """Close all."""
         await self._port.stopListening()
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset all connections that there are."""
         for client in list(self.clients):
             client.transport.abortConnection()
 
+    def freeze(self) -> None:
+        """Let nothing through any more on the connections that there are; new ones work."""
+        for client in self.clients:
+            client.frozen = True
 
-class _Client(Protocol):
+
+class Client(Protocol):
     """One connection to us, with its own to the real one."""
 
     transport: Any
@@ -45,6 +54,7 @@ class _Client(Protocol):
         self._reader = hiredis.Reader()
         self._real: Any = None
         self._early: list[bytes] = []
+        self.frozen = False
 
     def connectionMade(self) -> None:
         self._proxy.connections += 1
@@ -54,7 +64,7 @@ class _Client(Protocol):
         connected.addCallbacks(self._have_real, lambda _: self.transport.abortConnection())
 
     def dataReceived(self, data: bytes) -> None:
-        trouble = self._proxy.trouble
+        trouble = silence if self.frozen else self._proxy.trouble
         if trouble is None:
             self._pass_on(data)
             return
@@ -86,11 +96,12 @@ class _Real(Protocol):
 
     transport: Any
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     def dataReceived(self, data: bytes) -> None:
-        self._client.transport.write(data)
+        if not self._client.frozen:
+            self._client.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._client.transport.abortConnection()
@@ -101,27 +112,32 @@ def error(text: str) -> Answer:
     return lambda client, _: client.transport.write(f"-{text}\r\n".encode())
 
 
-def silence(client: _Client, command: list[bytes]) -> None:
+def silence(client: Client, command: list[bytes]) -> None:
     """Answer nothing."""
 
 
-def half_a_reply(client: _Client, command: list[bytes]) -> None:
+def half_a_reply(client: Client, command: list[bytes]) -> None:
     """Begin an answer."""
     client.transport.write(b"*2\r\n$5\r\nab")
 
 
-def garbage(client: _Client, command: list[bytes]) -> None:
+def garbage(client: Client, command: list[bytes]) -> None:
     """Answer what is no answer."""
     client.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def reset_in_mid_reply(client: _Client, command: list[bytes]) -> None:
+def reset_in_mid_reply(client: Client, command: list[bytes]) -> None:
     """Begin an answer and reset the connection."""
     client.transport.write(b"$5\r\nab")
     client.transport.getHandle().setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     client.transport.abortConnection()
 
 
-def close(client: _Client, command: list[bytes]) -> None:
+def pong(client: Client, command: list[bytes]) -> None:
+    """Answer any command as if it were PING."""
+    client.transport.write(b"+PONG\r\n")
+
+
+def close(client: Client, command: list[bytes]) -> None:
     """Close instead of answering."""
     client.transport.loseConnection()

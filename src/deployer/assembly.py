@@ -61,6 +61,7 @@ from deployer.stores import address, keys
 from deployer.stores.agents import Agents
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.companies import Companies
+from deployer.stores.connection import NO_LOGIN, Login
 from deployer.stores.embedded import EmbeddedRedis
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.hosts import Hosts
@@ -71,8 +72,10 @@ from deployer.stores.logins import Logins
 from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
 from deployer.stores.points import Points
-from deployer.stores.redis import NO_LOGIN, Login, Redis, Subscriber
+from deployer.stores.probe import Probe
+from deployer.stores.redis import Redis
 from deployer.stores.server import patiently, require_durable
+from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import Tokens
 from deployer.stores.users import Users
 from deployer.telemetry.facts import FactIntake
@@ -396,7 +399,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
-            HealthRoutes(lambda: redis.connected, ground.memory, lambda: hub.closed),
+            HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),

@@ -2,7 +2,7 @@ import pytest
 
 from deployer.errors import StartError
 from deployer.stores.address import Address, parse
-from deployer.stores.redis import Login
+from deployer.stores.connection import Login
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
 from deployer.rest.meter import Meter
 from deployer.stores import keys
+from deployer.stores.connection import DEADLINE_S
 from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
-from deployer.stores.redis import Subscriber
+from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import USER, Token, Tokens
 from support.seeded import AGENT, COMPANY, Seeded
 
@@ -63,19 +64,28 @@ class Reply:
 class Served:
     """A master without its process: site, hub, subscriber."""
 
-    def __init__(self, seeded: Seeded, reactor: Any, endpoint: Any, key: MasterKey | None = None) -> None:
+    def __init__(
+        self,
+        seeded: Seeded,
+        reactor: Any,
+        endpoint: Any,
+        key: MasterKey | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        """`endpoint`, `deadline_s`: of the subscriber."""
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
         self.meter = Meter(reactor)
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
-        self._subscriber = Subscriber(
+        self.subscriber = Subscriber(
             endpoint,
             reactor,
             channels=(keys.WAKE, keys.DONE, keys.LOGGED),
             heard=self.hub.heard,
             subscribed=self.hub.wake_all,
+            deadline_s=deadline_s,
         )
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._http: Any = HttpAgent(reactor, pool=self._pool)
@@ -93,7 +103,7 @@ class Served:
             memory=lambda: self.memory,
             meter=self.meter,
         )
-        self._subscriber.start()
+        self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")
         self._port = await endpoint.listen(build_site(ground, build_core(ground)))
 
@@ -101,7 +111,7 @@ class Served:
         """Close everything."""
         await self._pool.closeCachedConnections()
         await self._port.stopListening()
-        await self._subscriber.stop()
+        await self.subscriber.stop()
 
     @property
     def url(self) -> str:

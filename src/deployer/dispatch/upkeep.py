@@ -7,7 +7,7 @@ from functools import partial
 from twisted.application.service import MultiService
 
 from deployer.dispatch.jobs import EXPIRED_RESULT
-from deployer.errors import UnavailableError
+from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.periodic import Periodic
 from deployer.stores.agents import Agents
@@ -44,8 +44,8 @@ class Upkeep(MultiService):
         return self._memory_use
 
     async def _unless_away(self, work: Callable[[], Awaitable[None]]) -> None:
-        """While Redis is away there is nothing to keep up; the next round comes."""
-        with contextlib.suppress(UnavailableError):
+        """While Redis is away or full there is nothing to keep up; the next round comes."""
+        with contextlib.suppress(UnavailableError, NoSpaceError):
             await work()
 
     async def _presence(self) -> None:

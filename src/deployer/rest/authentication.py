@@ -1,12 +1,13 @@
 """Whose request this is: bearer tokens and sessions, each looked up at most once a second."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
 from twisted.web.http import Request
 
-from deployer.errors import MalformedError, UnauthorizedError
+from deployer.errors import MalformedError, NoSpaceError, UnauthorizedError, UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.http.peer import Peers
 from deployer.model.access import Caller
@@ -109,7 +110,8 @@ class Authenticator:
             if len(self._noted) >= CACHE_SIZE:
                 self._noted.clear()
             self._noted[name] = now + NOTE_S
-            await used()
+            with contextlib.suppress(UnavailableError, NoSpaceError):  # who reads may while nothing can be written
+                await used()
 
 
 def bearer(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Whether this master lives and is ready to work."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
@@ -25,12 +25,15 @@ class Welcome(Struct, frozen=True):
 
 
 class HealthRoutes:
-    """`/livez`, `/readyz`, `/`."""
+    """`/livez`, `/readyz`, `/`. `trouble()`: what keeps Redis from taking writes, None when nothing does."""
 
     def __init__(
-        self, connected: Callable[[], bool], memory: Callable[[], float], stopping: Callable[[], bool]
+        self,
+        trouble: Callable[[], Awaitable[str | None]],
+        memory: Callable[[], float],
+        stopping: Callable[[], bool],
     ) -> None:
-        self._connected = connected
+        self._trouble = trouble
         self._stopping = stopping
         self._memory = memory
 
@@ -41,11 +44,11 @@ class HealthRoutes:
 
     @endpoint("GET", "/readyz", needs=Permission.PUBLIC, returns=Health)
     async def ready(self) -> Answer:
-        """Redis answers and has room, and the master is not about to stop."""
+        """Redis takes writes and has room, and the master is not about to stop."""
         if self._stopping():
             return Answer(Health("stopping"), 503)
-        if not self._connected():
-            return Answer(Health("redis is not connected"), 503)
+        if (trouble := await self._trouble()) is not None:
+            return Answer(Health(trouble), 503)
         if self._memory() >= limits.MEMORY_REFUSAL:
             return Answer(Health("redis is full: new jobs are refused"), 503)
         warnings = [f"redis uses {self._memory():.0%} of its memory"] if self._memory() >= limits.MEMORY_WARNING else []

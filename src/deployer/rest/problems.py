@@ -71,7 +71,12 @@ def problem(error: Exception, request_id: str) -> Problem:
 def refuse(request: Request, error: Exception) -> None:
     """Write an error as the answer and end the request."""
     if request.startedWriting or request._disconnected:  # noqa: SLF001 (Twisted has no public name for it)
-        log.failure("request {request_id} failed in mid answer", request_id=_request_id(request))
+        if isinstance(error, errors.DeployerError):  # Redis went away under a stream: whoever reads goes on elsewhere
+            log.info(
+                "request {request_id} ends in mid answer: {error}", request_id=_request_id(request), error=str(error)
+            )
+        else:
+            log.failure("request {request_id} failed in mid answer", request_id=_request_id(request))
         request.loseConnection()
         return
     body = prepare(request, error)

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from deployer.errors import StartError
-from deployer.stores.redis import Login
+from deployer.stores.connection import Login
 
 DEFAULT_PORT = 6379
 

@@ -24,6 +24,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:mover                        string the master that takes commands from cmds_queue; expires
+    dpl:probe                        -      never there: what would be written to see whether writes are taken
     dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
     dpl:c:<c>:finished               zset   jobs by end
@@ -67,6 +68,7 @@ AGENT_PREFIX: Final = "dpl:agent:"
 
 MOVER: Final = "dpl:mover"
 AUDITOR: Final = "dpl:auditor"
+PROBE: Final = "dpl:probe"
 WAKE: Final = "dpl:wake"
 DONE: Final = "dpl:done"
 LOGGED: Final = "dpl:log"

@@ -19,10 +19,27 @@ end
 -- Fields of a record; none of them, and true, when something else lies there.
 local function read(key, ...)
   local found = redis.pcall('HMGET', key, ...)
-  if found['err'] then
-    return {}, true
+  if not found['err'] then
+    return found, false
   end
-  return found, false
+  if not string.find(found['err'], 'WRONGTYPE', 1, true) then
+    return redis.call('HMGET', key, ...) -- no right to: this ends the script as it should
+  end
+  return {}, true
+end
+
+-- The number that a call answers; nil when there is none to count with. Any other failure (no memory) ends the script.
+local function counted(...)
+  local n = redis.pcall(...)
+  if type(n) ~= 'table' then
+    return n
+  end
+  for _, word in ipairs({ 'integer', 'overflow', 'WRONGTYPE' }) do
+    if string.find(n['err'], word, 1, true) then
+      return nil
+    end
+  end
+  return redis.call(...)
 end
 
 -- What is not of its kind holds nothing of ours, and every call on it would fail: it goes.
@@ -35,11 +52,11 @@ end
 
 -- A count changes; one that is no number begins anew.
 local function count(key, field, by)
-  local n = redis.pcall('HINCRBY', key, field, by)
-  if type(n) == 'number' then
-    return n
+  local n = counted('HINCRBY', key, field, by)
+  if not n then
+    redis.pcall('HSET', key, field, math.max(by, 0))
   end
-  redis.pcall('HSET', key, field, math.max(by, 0))
+  return n
 end
 
 -- One more entry for a company's event stream.
@@ -95,7 +112,7 @@ local function finish(prefix, id, job, from, to, result, now)
     redis.call('EXPIRE', task, 86400)
     return
   end
-  if type(redis.pcall('DECR', prefix .. 'open')) ~= 'number' then
+  if not counted('DECR', prefix .. 'open') then
     redis.call('UNLINK', prefix .. 'open')
   end
   local key = prefix .. 'job:' .. job

@@ -15,8 +15,8 @@ end
 if known[2] and known[2] ~= ARGV[2] and now - (tonumber(known[3] or '') or 0) < tonumber(ARGV[5]) then
   return { 'OTHER_INSTANCE' }
 end
-local epoch = redis.pcall('HINCRBY', agent, 'epoch', 1)
-if type(epoch) ~= 'number' then -- nothing fences its sessions any more
+local epoch = counted('HINCRBY', agent, 'epoch', 1)
+if not epoch then -- nothing fences its sessions any more
   return { 'UNKNOWN' }
 end
 epoch = int(epoch)

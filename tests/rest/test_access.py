@@ -1,7 +1,11 @@
+import re
+
 import pytest
 from twisted.internet.defer import Deferred
 
-from deployer.model.access import Role
+from deployer.assembly import NOUNS
+from deployer.model.access import Permission, Role
+from deployer.rest.openapi import operations
 from deployer.stores.tokens import USER, Token, Tokens
 from support.seeded import COMPANY
 from support.served import Served, WireAgent
@@ -12,7 +16,12 @@ ROUTES = [
     ("GET", "/api/v1/jobs/x"),
     ("DELETE", "/api/v1/jobs/x"),
     ("GET", "/api/v1/jobs/x/tasks"),
+    ("GET", "/api/v1/jobs/x/tasks/1:1/runs"),
     ("GET", "/api/v1/jobs/x/log"),
+    ("GET", "/api/v1/scripts"),
+    ("GET", "/api/v1/scripts/d/n"),
+    ("PUT", "/api/v1/scripts/d/n"),
+    ("DELETE", "/api/v1/scripts/d/n"),
     ("GET", "/api/v1/agents"),
     ("GET", "/api/v1/agents/1:1"),
     ("GET", "/api/v1/agents/1:1/stats"),
@@ -64,6 +73,16 @@ async def test_no_route_opens_to_a_wrong_token(served: Served, header: str) -> N
         assert reply.header("www-authenticate") == 'Bearer realm="deployer"'
 
 
+def test_every_route_that_needs_a_token_is_among_these() -> None:
+    forms = [
+        (one.declaration.method, re.sub("<[^>]*>", "[^/]+", one.declaration.path))
+        for one in operations(NOUNS)
+        if one.declaration.needs is not Permission.PUBLIC
+    ]
+    left = [form for form in forms if not any(form[0] == m and re.fullmatch(form[1], path) for m, path in ROUTES)]
+    assert left == []
+
+
 async def test_no_route_opens_without_a_token_or_to_one_in_the_query(served: Served) -> None:
     for method, path in ROUTES + AGENT_ROUTES:
         assert (await served.ask(method, path, token=None)).status == 401
@@ -98,6 +117,24 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
     for method, path in AGENT_ROUTES:
         reply = await served.ask(method, path, token=agent.session)
         assert (reply.status, reply.code) == (403, "forbidden")
+
+
+NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
+NEEDS_OWNER = {(method, noun) for noun in ("users", "tokens", "join-tokens") for method in ("GET", "POST", "DELETE")}
+NEEDS_OWNER |= {("PATCH", "users"), ("PATCH", "companies")}
+NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "/metrics")}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_opens_its_routes_and_no_other(served: Served, role: Role) -> None:
+    token = await served.token_of("sam", role)
+    above = {Role.VIEWER: NEEDS_OPERATOR | NEEDS_OWNER | NEEDS_ADMIN, Role.OPERATOR: NEEDS_OWNER | NEEDS_ADMIN}
+    closed = {Role.OWNER: NEEDS_ADMIN, **above}.get(role, set())
+    for method, path in ROUTES:
+        noun = path.removeprefix("/api/v1/").partition("/")[0] if path.startswith("/api") else path
+        status = (await served.ask(method, path, token=token)).status
+        assert (status == 403) is ((method, noun) in closed), (method, path, status)
+        assert status != 401
 
 
 async def test_a_viewer_may_look_and_not_run(served: Served) -> None:

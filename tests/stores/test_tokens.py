@@ -108,6 +108,10 @@ async def test_an_older_installation_gets_users_for_its_tokens(redis: Redis, tmp
     users, owners = keys.users(company), f"{keys.prefix(company)}owners"
     await redis.call("DEL", keys.COMPANY_NAMES, users, owners, *(keys.user(company, name) for name in names))
     await redis.call("HDEL", keys.company(company), "version")
+    broken = Token.new(USER)
+    await tokens.add_user_token(broken, company, "broken", Role.OWNER)
+    await redis.call("HSET", keys.token(broken.kid), "role", "god")
+    await redis.call("DEL", keys.user(company, "broken"), users, owners)
     await redis.call("HSET", keys.INSTALLATION, "schema", "1")
     assert await tokens.caller(high) is None
     for _ in range(2):

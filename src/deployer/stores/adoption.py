@@ -1,5 +1,7 @@
 """What an installation of an older version lacks is added when a master starts: users of tokens, company names."""
 
+import contextlib
+import secrets
 from typing import Final
 
 from deployer.errors import ConflictError
@@ -29,13 +31,13 @@ async def _adopt_users(redis: Redis, company: str, now_ms: int) -> None:
     """Whoever has tokens becomes a user, with the highest role among them."""
     roles: dict[str, Role] = {}
     for _, its in await Tokens(redis).listed(company, USER):
-        role = Role(its.get("role", Role.VIEWER.value))
-        known = roles.setdefault(its.get("user", ""), role)
-        if GRANTS[known] < GRANTS[role]:
-            roles[its.get("user", "")] = role
+        name, role = its.get("user", ""), _ROLES.get(its.get("role", ""))
+        if name and role is not None and GRANTS[roles.setdefault(name, role)] < GRANTS[role]:
+            roles[name] = role
     users = Users(redis)
     for name, role in roles.items():
-        try:
-            await users.make(User(company=company, name=name, id=new_version() * 2, role=role, created=now_ms))
-        except ConflictError:  # another master was faster
-            continue
+        with contextlib.suppress(ConflictError):  # another master was faster
+            await users.make(User(company=company, name=name, id=secrets.token_hex(16), role=role, created=now_ms))
+
+
+_ROLES: Final = {role.value: role for role in Role}

@@ -52,7 +52,7 @@ class Users:
         """Users by name, those after `after` when it is given."""
         start = "-" if after is None else f"({after}"
         raw = await self._redis.read("ZRANGEBYLEX", keys.users(company), start, "+", "LIMIT", 0, count)
-        found = await self._users(company, [one.decode() for one in raw])
+        found = await self._users(company, [one.decode("utf-8", "replace") for one in raw])
         return [one for one in found if one is not None]
 
     async def _users(self, company: str, names: Sequence[str]) -> list[User | None]:

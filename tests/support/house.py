@@ -60,7 +60,7 @@ AGENT_ROUTES: list[tuple[str, str, Any]] = [
 
 
 class House:
-    """The master, its agent 1:7 and two jobs that wait for it: `there`, and `doomed`, which is asked to be cancelled."""
+    """The master, its agent 1:7 and two jobs that wait: `there`, and `doomed`, which is asked to be cancelled."""
 
     def __init__(self, redis: Redis, reactor: Any, endpoint: Any, deadline_s: float) -> None:
         """`endpoint`, `deadline_s`: of the subscriber."""

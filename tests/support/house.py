@@ -38,7 +38,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/jobs", None),
     ("GET", "/api/v1/jobs/there", None),
     ("GET", "/api/v1/jobs/there?wait=1", None),
-    ("DELETE", "/api/v1/jobs/there", None),
+    ("DELETE", "/api/v1/jobs/doomed", None),
     ("GET", "/api/v1/jobs/there/tasks", None),
     ("GET", "/api/v1/jobs/there/tasks/1:7/runs", None),
     ("GET", "/api/v1/jobs/there/log", None),
@@ -60,7 +60,7 @@ AGENT_ROUTES: list[tuple[str, str, Any]] = [
 
 
 class House:
-    """The master, its agent 1:7 and the job `there`, which waits for it."""
+    """The master, its agent 1:7 and two jobs that wait: `there`, and `doomed`, which is asked to be cancelled."""
 
     def __init__(self, redis: Redis, reactor: Any, endpoint: Any, deadline_s: float) -> None:
         """`endpoint`, `deadline_s`: of the subscriber."""
@@ -75,7 +75,8 @@ class House:
         await self.served.start()
         assert (await self.agent.join(self.seeded.join_token.text)).status == 200
         assert (await self.agent.open()).status == 200
-        assert (await self.served.submit(id="there", target="1:7")).status == 202
+        for job in ("there", "doomed"):
+            assert (await self.served.submit(id=job, target="1:7")).status == 202
 
     async def ask_all(self) -> dict[str, Reply]:
         """Every route at once."""
@@ -95,6 +96,10 @@ class House:
 
     async def _get(self, path: str) -> Reply:
         return await self.served.ask("GET", path, token=self.agent.session)
+
+    async def poll(self) -> list[str]:
+        """What the agent gets, but for `doomed`."""
+        return [one["id"] for one in await self.agent.poll() if one["id"] != "doomed"]
 
     async def forget(self) -> None:
         """Let tokens be looked up again: they are kept for a second."""

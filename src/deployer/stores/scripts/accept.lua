@@ -5,6 +5,7 @@ local agent, prefix = KEYS[1], KEYS[2]
 if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
+must_take_writes()
 local now = now_ms()
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now)
 local answer, damaged = { 'OK' }, {}

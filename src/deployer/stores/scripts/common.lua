@@ -42,6 +42,12 @@ local function counted(...)
   return redis.call(...)
 end
 
+-- Ends the script in a Redis that takes no writes, by one that would change nothing. What is UNKNOWN is forgotten by who
+-- asked, and a read-only replica may know less than there was.
+local function must_take_writes()
+  redis.call('SET', 'dpl:probe', '', 'XX')
+end
+
 -- What is not of its kind holds nothing of ours, and every call on it would fail: it goes.
 local function sound(key, kind)
   local is = redis.call('TYPE', key)['ok']

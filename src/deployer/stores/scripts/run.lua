@@ -5,6 +5,7 @@ local agent, prefix = KEYS[1], KEYS[2]
 if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
 end
+must_take_writes()
 touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now_ms())
 local answer = { 'OK' }
 for i = 6, #ARGV, 3 do

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deployer.assembly import with_backlog
+from deployer.assembly.master import with_backlog
 from deployer.config import MasterSettings, read
 from deployer.errors import StartError
 

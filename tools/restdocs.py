@@ -21,7 +21,7 @@ given back as `?cursor=`, and is null at the end. Times are ISO 8601 in UTC.
 def description() -> dict[str, Any]:
     """The document, without a running master."""
     sys.path.insert(0, str(ROOT / "src"))
-    from deployer.assembly import describe_api  # noqa: PLC0415 (after the path is set)
+    from deployer.assembly.site import describe_api  # noqa: PLC0415 (after the path is set)
 
     return json.loads(json.dumps(describe_api()))
 

@@ -75,7 +75,7 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> Service:
     """The master as a service; nothing is opened before it starts, since twistd forks in between."""
-    from deployer.assembly import Master, TokenMaker  # noqa: PLC0415 (Klein and others, only when a master is made)
+    from deployer.assembly.master import Master, TokenMaker  # noqa: PLC0415 (Klein and others, only when a master is made)
 
     reactor = _reactor()
     prepare(reactor)

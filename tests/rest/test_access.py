@@ -3,7 +3,7 @@ import re
 import pytest
 from twisted.internet.defer import Deferred
 
-from deployer.assembly import NOUNS
+from deployer.assembly.site import NOUNS
 from deployer.model.access import Permission, Role
 from deployer.rest.openapi import operations
 from deployer.stores.tokens import USER, Token, Tokens

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployer.assembly import NOUNS, describe_api
+from deployer.assembly.site import NOUNS, describe_api
 from deployer.rest.openapi import operation_id, operations
 from support.served import Served
 

@@ -12,7 +12,7 @@ import pytest_twisted
 from twisted.internet.defer import DeferredList, ensureDeferred
 from twisted.internet.endpoints import clientFromString
 
-from deployer.assembly import describe_api
+from deployer.assembly.site import describe_api
 from deployer.errors import UnavailableError
 from deployer.stores import connection, keys, probe
 from deployer.stores.redis import Redis

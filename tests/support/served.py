@@ -13,7 +13,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.web.client import Agent as HttpAgent
 from twisted.web.client import HTTPConnectionPool
 
-from deployer.assembly import Ground, build_core, build_site
+from deployer.assembly.core import Ground, build_core
+from deployer.assembly.site import build_site
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
 from deployer.model.access import Role

@@ -1,0 +1,73 @@
+"""What the HTTP side and the queue in Redis have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from deployer.config import Network
+from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
+from deployer.dispatch.jobs import Dispatcher
+from deployer.kit.clock import WallClock
+from deployer.kit.wake import Hub
+from deployer.model import limits
+from deployer.model.access import Caller, Role
+from deployer.rest.jobrequests import JobRequest, JobRequests
+from deployer.rest.meter import Meter
+from deployer.stores.agents import Agents
+from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.installation import Installation, Installations
+from deployer.stores.jobs import Jobs
+from deployer.stores.library import Library
+from deployer.stores.master_key import MasterKey
+from deployer.stores.redis import Redis
+
+
+class Ground(Struct, frozen=True, kw_only=True):
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+
+    redis: Redis
+    key: MasterKey
+    installation: Installation
+    hub: Hub
+    clock: Any
+    wall: WallClock
+    memory: Callable[[], float]
+    log_share: int = limits.LOG_SHARE_BYTES
+    proxies: tuple[Network, ...] = ()
+    meter: Meter
+
+
+class Core(Struct, frozen=True):
+    """What makes jobs of requests, whichever way these come."""
+
+    agents: Agents
+    library: Library
+    dispatcher: Dispatcher
+    requests: JobRequests
+
+
+def build_core(ground: Ground) -> Core:
+    """Made once for the HTTP side and the queue in Redis."""
+    agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
+    dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
+    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library))
+
+
+def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:
+    """Makes jobs of what is pushed into Redis: whoever may write there may run commands (DESIGN 6)."""
+
+    async def submit(company: str, command: QueuedCommand) -> None:
+        caller = Caller("cmds_queue", company, Role.OWNER, "")
+        request = JobRequest(
+            id=command.id,
+            cmd=command.cmd,
+            args=command.args,
+            data=command.data,
+            target=f"{command.gid}:{command.nid}",
+        )
+        new = await core.requests.check(caller, request)
+        await core.dispatcher.submit(caller, msgspec.structs.replace(new, reply=queue.reply(company) + command.id))
+
+    return CommandMover(queue, installations.companies, submit, clock)

@@ -1,0 +1,216 @@
+"""The whole master, started and stopped in order; and the maker of a first token."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+
+from deployer.assembly.core import Core, Ground, build_core, build_mover
+from deployer.assembly.site import build_site
+from deployer.assembly.storage import LOCK, Storage
+from deployer.config import MasterSettings, proxies
+from deployer.dispatch.commandqueue import CommandMover
+from deployer.dispatch.upkeep import Upkeep
+from deployer.errors import StartError
+from deployer.kit.clock import WallClock, sleep
+from deployer.kit.files import private_dir
+from deployer.kit.http.site import HardenedSite
+from deployer.kit.lag import Lag
+from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.wake import Hub
+from deployer.rest.meter import Meter
+from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.first_start import ensure_installation, new_admin_token
+from deployer.stores.installation import Installations
+from deployer.stores.master_key import MasterKey
+
+KEY_FILE: Final = "master.key"
+BACKLOG: Final = 1024
+USUAL_DRAIN_S: Final = 5.0
+ANSWER_S: Final = 10.0
+LOOK_S: Final = 0.02
+
+
+class Master(Service):
+    """The whole master. `failed` is called with one sentence when it cannot start."""
+
+    log = Logger()
+
+    def __init__(self, settings: MasterSettings, reactor: Any, wall: WallClock, failed: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._wall = wall
+        self._failed = failed
+        self._hub = Hub(reactor)
+        self._storage: Storage | None = None
+        self._upkeep: Upkeep | None = None
+        self._mover: CommandMover | None = None
+        self._site: HardenedSite | None = None
+        self._meter = Meter(reactor)
+        self._lag = Lag(reactor)
+        self._ports: list[Any] = []
+        self._lock: int | None = None
+        self._starting: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to start; listeners open last."""
+        Service.startService(self)
+        self._starting = Deferred.fromCoroutine(self._start())
+
+    def stopService(self) -> Deferred[None]:
+        """End in the reverse order."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            await self._start_parts()
+        except StartError as error:
+            self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the operator gets one line and the log the rest)
+            self.log.failure("the master cannot start")
+            self._failed(f"the master cannot start: {error}")
+
+    async def _start_parts(self) -> None:
+        data_dir = _data_dir(self._settings)
+        self._lock = _hold(data_dir)
+        key = _master_key(self._settings, data_dir)
+        self._storage = storage = Storage(self._settings, self._reactor, self._hub)
+        await storage.start()
+        installation = await storage.patiently(lambda: ensure_installation(storage.redis, key, data_dir, self._wall))
+        self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
+        MultiService.startService(self._upkeep)
+        ground = Ground(
+            redis=self._storage.redis,
+            key=key,
+            installation=installation,
+            hub=self._hub,
+            clock=self._reactor,
+            log_share=self._settings.log_share_bytes,
+            proxies=proxies(self._settings),
+            meter=self._meter,
+            wall=self._wall,
+            memory=self._upkeep.memory,
+        )
+        core = build_core(ground)
+        self._start_mover(ground, core)
+        self._site = site = build_site(ground, core)
+        self._measure(site, ground)
+        for description in self._settings.http:
+            port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
+            self._ports.append(port)
+            self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
+
+    def _measure(self, site: HardenedSite, ground: Ground) -> None:
+        """Show what this master knows of itself."""
+        self._lag.startService()
+        meter = self._meter
+        meter.watch(
+            "reactor_lag_seconds", "By how much the reactor was late, the worst of late", lambda: self._lag.worst
+        )
+        meter.watch("http_connections", "Open connections", lambda: len(site.connections))
+        meter.watch("waiting_requests", "Requests that wait for something to happen", lambda: len(self._hub))
+        meter.watch("redis_connected", "Whether Redis answers", lambda: float(ground.redis.connected))
+        meter.watch("redis_memory_ratio", "The share of Redis' memory in use", ground.memory)
+        meter.watch_counts("http_refused", "Requests refused before a route", "code", lambda: site.refusals.counts)
+        if (mover := self._mover) is not None:
+            meter.watch_counts(
+                "command_queue",
+                "Entries of cmds_queue",
+                "what",
+                lambda: {"moved": mover.moved, "refused": mover.refused, "set_aside": mover.set_aside},
+            )
+
+    async def _drain(self) -> None:
+        """Be not ready for a while, let nobody wait, answer what has been asked."""
+        usual = USUAL_DRAIN_S if self._settings.redis is not None else 0.0
+        self._hub.close()
+        if self._site is not None:
+            self._site.drain()
+            await sleep(self._reactor, usual if self._settings.drain_s is None else self._settings.drain_s)
+        for port in self._ports:
+            await port.stopListening()
+        end = self._reactor.seconds() + ANSWER_S
+        while self._site is not None and len(self._site.connections) and self._reactor.seconds() < end:
+            await sleep(self._reactor, LOOK_S)
+
+    def _start_mover(self, ground: Ground, core: Core) -> None:
+        """On with our own Redis, to which nobody else gets, else only where it is asked for."""
+        wanted = self._settings.redis_commands
+        if wanted is None:
+            wanted = self._settings.redis is None
+        elif wanted and self._settings.redis is not None:
+            self.log.warn("\x1b[31mwho may write to the configured Redis may run commands: redis_commands is on\x1b[0m")
+        if wanted and self._storage is not None:
+            queue = CommandQueue(ground.redis, self._storage.ear, ground.installation.company)
+            self._mover = build_mover(core, queue, Installations(ground.redis), ground.clock)
+            self._mover.startService()
+
+    async def _stop(self) -> None:
+        if self._mover is not None:
+            await self._mover.stopService()
+        await self._drain()
+        if self._lag.running:
+            self._lag.stopService()
+        if self._upkeep is not None:
+            await MultiService.stopService(self._upkeep)
+        if self._storage is not None:
+            await self._storage.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+class TokenMaker(Service):
+    """`--new-admin-token`: makes one for whoever has the masters' key, and ends."""
+
+    def __init__(self, settings: MasterSettings, reactor: Any, wall: WallClock, failed: Callable[[str], None]) -> None:
+        del wall  # the form of Master
+        self._settings = settings
+        self._reactor = reactor
+        self._failed = failed
+
+    def startService(self) -> None:
+        """Do it."""
+        Service.startService(self)
+        Deferred.fromCoroutine(self._make()).addErrback(lambda failure: self._failed(failure.getErrorMessage()))
+
+    async def _make(self) -> None:
+        data_dir = _data_dir(self._settings)
+        key = _master_key(self._settings, data_dir)
+        storage = Storage(self._settings, self._reactor, Hub(self._reactor))
+        await storage.attach_or_start(data_dir)
+        path = await new_admin_token(storage.redis, key, data_dir)
+        await storage.stop()
+        sys.stdout.write(f"{path}\n")
+        self._reactor.stop()
+
+
+def _data_dir(settings: MasterSettings) -> Path:
+    return private_dir(Path(settings.data_dir).resolve())
+
+
+def with_backlog(description: str) -> str:
+    """An endpoint with room for a burst of connections: Twisted's 50 makes the others wait for a second."""
+    if description.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in description:
+        return f"{description}:backlog={BACKLOG}"
+    return description
+
+
+def _hold(data_dir: Path) -> int:
+    lock = open_lock(data_dir / LOCK)
+    if not try_lock(lock):
+        os.close(lock)
+        raise StartError(f"another master runs in {data_dir}: stop it, or give this one a --data-dir of its own")
+    return lock
+
+
+def _master_key(settings: MasterSettings, data_dir: Path) -> MasterKey:
+    if settings.key_file is not None:
+        return MasterKey.load(Path(settings.key_file))
+    return MasterKey.load_or_make(data_dir / KEY_FILE)

@@ -1,0 +1,166 @@
+"""Everything that answers HTTP, and the description of it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from deployer.assembly.core import Core, Ground
+from deployer.dispatch.commands import Commands
+from deployer.kit.http.limits import HttpLimits
+from deployer.kit.http.peer import Peers
+from deployer.kit.http.site import HardenedSite
+from deployer.kit.passwords import Passwords
+from deployer.kit.threads import Threads
+from deployer.links.enrolment import Enrolment
+from deployer.links.longpoll import Handlers, LongPoll
+from deployer.links.sessions import Challenges, Sessions
+from deployer.protocol.wire import MAX_POST_BYTES
+from deployer.rest import openapi
+from deployer.rest.about import AboutRoutes
+from deployer.rest.agentlog import AgentLogs
+from deployer.rest.agents import AgentRoutes
+from deployer.rest.authentication import Authenticator
+from deployer.rest.companies import CompanyRoutes
+from deployer.rest.endpoint import MAX_BODY_BYTES, Api
+from deployer.rest.health import HealthRoutes
+from deployer.rest.hosts import HostRoutes
+from deployer.rest.joblog import JobLogRoutes
+from deployer.rest.jobs import JobRoutes, Values
+from deployer.rest.problems import refuse
+from deployer.rest.processes import ProcessRoutes
+from deployer.rest.scripts import ScriptRoutes
+from deployer.rest.session import Door, SessionRoutes
+from deployer.rest.site import Root
+from deployer.rest.stats import StatsRoutes
+from deployer.rest.tokens import TokenRoutes
+from deployer.rest.users import UserRoutes
+from deployer.stores.companies import Companies
+from deployer.stores.hosts import Hosts
+from deployer.stores.jobs import Jobs
+from deployer.stores.logins import Logins
+from deployer.stores.logs import Logs
+from deployer.stores.points import Points
+from deployer.stores.probe import Probe
+from deployer.stores.tokens import Tokens
+from deployer.stores.users import Users
+from deployer.telemetry.facts import FactIntake
+from deployer.telemetry.intake import Intake
+from deployer.telemetry.joblog import JobLogs
+from deployer.telemetry.points import PointIntake
+
+NOUNS: Final = (
+    AboutRoutes,
+    AgentRoutes,
+    CompanyRoutes,
+    HostRoutes,
+    JobRoutes,
+    JobLogRoutes,
+    ProcessRoutes,
+    ScriptRoutes,
+    SessionRoutes,
+    StatsRoutes,
+    TokenRoutes,
+    UserRoutes,
+)
+"""Whose declarations make the API's description."""
+
+
+def describe_api() -> dict[str, Any]:
+    """Make the OpenAPI document; no master has to run."""
+    return openapi.document(openapi.operations(NOUNS), own_version())
+
+
+def build_site(ground: Ground, core: Core) -> HardenedSite:
+    """Everything that answers HTTP, behind its limits."""
+    limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
+    return HardenedSite(_root(ground, core, Peers(limits_of_http)), limits_of_http, ground.clock)
+
+
+def _max_body(path: bytes) -> int:
+    """Agents post batches; everybody else posts requests."""
+    return MAX_POST_BYTES if path[1:2].isdigit() else MAX_BODY_BYTES
+
+
+def _root(ground: Ground, core: Core, peers: Peers) -> Root:
+    redis, hub, clock, wall = ground.redis, ground.hub, ground.clock, ground.wall
+    agents, library, dispatcher = core.agents, core.library, core.dispatcher
+    jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
+
+    commands = Commands(agents, hub)
+    intake = Intake(agents, ground.installation.company)
+    points = Points(redis)
+    point_intake = PointIntake(points, wall)
+    hosts = Hosts(redis)
+    companies, users = Companies(redis), Users(redis)
+
+    sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
+    enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
+    longpoll = LongPoll(
+        sessions,
+        Handlers(
+            poll=commands.poll,
+            accept=commands.accept,
+            log=intake.store,
+            finish=commands.finish,
+            record_runs=commands.record_runs,
+            script=library.text,
+            stats=point_intake.store,
+            facts=FactIntake(hosts, wall).store,
+        ),
+        refuse,
+        ground.meter.begin,
+    )
+
+    logins, csrf_key = Logins(redis), ground.key.secret("csrf")
+    authenticator = Authenticator(tokens, logins, peers, csrf_key=csrf_key, clock=clock, wall=wall)
+    passwords = Passwords(Threads(clock))
+    door = Door(companies, users, passwords, clock)
+
+    api = Api(
+        [
+            AboutRoutes(describe_api, ground.meter.text),
+            HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
+            AgentRoutes(agents),
+            CompanyRoutes(companies, wall),
+            HostRoutes(agents, hosts),
+            JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
+            ScriptRoutes(library, wall),
+            TokenRoutes(tokens, users, agents, wall),
+            UserRoutes(users, wall),
+            SessionRoutes(door, users, logins, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
+            StatsRoutes(agents, points),
+            ProcessRoutes(agents, points),
+            JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
+        ],
+        authenticator.caller,
+        peers.of,
+        ground.meter.begin,
+    )
+    ground.meter.watch("passwords_waiting", "Passwords that are compared or hashed", lambda: passwords.waiting)
+    ground.meter.watch_counts(
+        "wrong_attempts",
+        "Wrong tokens, sessions and log-ins",
+        "what",
+        lambda: {"tokens": authenticator.attempts.failures, "logins": door.attempts.failures},
+    )
+    ground.meter.watch_counts(
+        "agent_intake",
+        "What agents have sent, and what of it was dropped",
+        "what",
+        lambda: {
+            "messages_over_share": intake.over_share,
+            "messages_of_others": intake.foreign,
+            "points_accepted": point_intake.accepted,
+            "points_of_impossible_times": point_intake.dropped,
+            "points_over": point_intake.over,
+            "points_displaced": point_intake.displaced,
+        },
+    )
+    return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
+
+
+def own_version() -> str:
+    """Of the installed distribution."""
+    try:
+        return version("deployer")
+    except PackageNotFoundError:
+        return "0"

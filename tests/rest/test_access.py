@@ -30,6 +30,9 @@ ROUTES = [
     ("GET", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/hosts/1:1/facts"),
     ("GET", "/api/v1/hosts/1:1/history"),
+    ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/audit/verify"),
+    ("GET", "/api/v1/audit/export"),
     ("GET", "/api/v1/user"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),
@@ -120,7 +123,9 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
 
 
 NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
-NEEDS_OWNER = {(method, noun) for noun in ("users", "tokens", "join-tokens") for method in ("GET", "POST", "DELETE")}
+NEEDS_OWNER = {
+    (method, noun) for noun in ("audit", "users", "tokens", "join-tokens") for method in ("GET", "POST", "DELETE")
+}
 NEEDS_OWNER |= {("PATCH", "users"), ("PATCH", "companies")}
 NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "/metrics")}
 

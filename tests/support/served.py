@@ -106,7 +106,8 @@ class Served:
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")
-        self._port = await endpoint.listen(build_site(ground, build_core(ground)))
+        self.core = build_core(ground)
+        self._port = await endpoint.listen(build_site(ground, self.core))
 
     async def stop(self) -> None:
         """Close everything."""

@@ -7,15 +7,18 @@ import msgspec
 from msgspec import Struct
 
 from deployer.config import Network
+from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.jobs import Dispatcher
 from deployer.kit.clock import WallClock
 from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
+from deployer.model.audit import Deed
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
 from deployer.stores.agents import Agents
+from deployer.stores.audit import Audits
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
@@ -46,13 +49,17 @@ class Core(Struct, frozen=True):
     library: Library
     dispatcher: Dispatcher
     requests: JobRequests
+    audits: Audits
+    trail: AuditTrail
 
 
 def build_core(ground: Ground) -> Core:
     """Made once for the HTTP side and the queue in Redis."""
     agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
     dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
-    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library))
+    audits = Audits(ground.redis)
+    trail = AuditTrail(audits, ground.installation.company, ground.wall)
+    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library), audits, trail)
 
 
 def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:
@@ -68,6 +75,12 @@ def build_mover(core: Core, queue: CommandQueue, installations: Installations, c
             target=f"{command.gid}:{command.nid}",
         )
         new = await core.requests.check(caller, request)
+        await core.trail.note(company, _pushed(command))
         await core.dispatcher.submit(caller, msgspec.structs.replace(new, reply=queue.reply(company) + command.id))
 
     return CommandMover(queue, installations.companies, submit, clock)
+
+
+def _pushed(command: QueuedCommand) -> Deed:
+    what = f"{command.id}/{command.gid}:{command.nid}"
+    return Deed(user="cmds_queue", address="redis", action="RPUSH cmds_queue", object=what, decision="allowed")

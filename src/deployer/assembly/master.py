@@ -1,5 +1,6 @@
 """The whole master, started and stopped in order; and the maker of a first token."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,15 +16,19 @@ from deployer.assembly.core import Core, Ground, build_core, build_mover
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.config import MasterSettings, proxies
+from deployer.dispatch.audit import MINUTE_S
+from deployer.dispatch.auditexport import AuditExport
 from deployer.dispatch.commandqueue import CommandMover
 from deployer.dispatch.upkeep import Upkeep
-from deployer.errors import StartError
+from deployer.errors import NoSpaceError, StartError, UnavailableError
 from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.lag import Lag
 from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
+from deployer.protocol.ids import new_id
 from deployer.rest.meter import Meter
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.first_start import ensure_installation, new_admin_token
@@ -54,6 +59,7 @@ class Master(Service):
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
+        self._core: Core | None = None
         self._ports: list[Any] = []
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
@@ -99,7 +105,9 @@ class Master(Service):
             memory=self._upkeep.memory,
         )
         core = build_core(ground)
+        self._core = core
         self._start_mover(ground, core)
+        self._keep_audit(ground, core)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
         for description in self._settings.http:
@@ -127,6 +135,14 @@ class Master(Service):
                 lambda: {"moved": mover.moved, "refused": mover.refused, "set_aside": mover.set_aside},
             )
 
+    def _keep_audit(self, ground: Ground, core: Core) -> None:
+        """Note what was refused to nobody known, and let go of what is too old."""
+        if self._upkeep is not None:
+            installations, folder = Installations(ground.redis), _data_dir(self._settings)
+            export = AuditExport(core.audits, installations, folder, Threads(self._reactor), owner=new_id(self._wall()))
+            self._upkeep.every("audit", MINUTE_S, core.trail.tick)
+            self._upkeep.every("export of the audit log", MINUTE_S, export.round)
+
     async def _drain(self) -> None:
         """Be not ready for a while, let nobody wait, answer what has been asked."""
         usual = USUAL_DRAIN_S if self._settings.redis is not None else 0.0
@@ -139,6 +155,11 @@ class Master(Service):
         end = self._reactor.seconds() + ANSWER_S
         while self._site is not None and len(self._site.connections) and self._reactor.seconds() < end:
             await sleep(self._reactor, LOOK_S)
+
+    async def _finish_audit(self, core: Core) -> None:
+        with contextlib.suppress(UnavailableError, NoSpaceError):
+            await core.trail.tick()
+        await core.trail.stop()
 
     def _start_mover(self, ground: Ground, core: Core) -> None:
         """On with our own Redis, to which nobody else gets, else only where it is asked for."""
@@ -156,6 +177,8 @@ class Master(Service):
         if self._mover is not None:
             await self._mover.stopService()
         await self._drain()
+        if self._core is not None:
+            await self._finish_audit(self._core)
         if self._lag.running:
             self._lag.stopService()
         if self._upkeep is not None:

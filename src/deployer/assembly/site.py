@@ -18,6 +18,8 @@ from deployer.rest import openapi
 from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agents import AgentRoutes
+from deployer.rest.audit import AuditRoutes
+from deployer.rest.auditing import Auditor
 from deployer.rest.authentication import Authenticator
 from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
@@ -50,6 +52,7 @@ from deployer.telemetry.points import PointIntake
 NOUNS: Final = (
     AboutRoutes,
     AgentRoutes,
+    AuditRoutes,
     CompanyRoutes,
     HostRoutes,
     JobRoutes,
@@ -120,21 +123,24 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents),
+            AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
             TokenRoutes(tokens, users, agents, wall),
             UserRoutes(users, wall),
-            SessionRoutes(door, users, logins, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
+            SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         authenticator.caller,
         peers.of,
+        Auditor(core.trail, peers.of, wall),
         ground.meter.begin,
     )
+    ground.meter.watch("audit_waiting", "Entries that are not yet in the audit log", lambda: core.trail.waiting)
     ground.meter.watch("passwords_waiting", "Passwords that are compared or hashed", lambda: passwords.waiting)
     ground.meter.watch_counts(
         "wrong_attempts",

@@ -56,6 +56,11 @@ class AuditTrail:
             source = (OTHERS, code)
         self._anonymous[source] = self._anonymous.get(source, 0) + 1
 
+    @property
+    def waiting(self) -> int:
+        """Deeds that are not stored yet."""
+        return sum(map(len, self._waiting.values()))
+
     async def tick(self) -> None:
         """Store what was counted."""
         counted, self._anonymous = self._anonymous, {}

@@ -31,13 +31,19 @@ class Upkeep(MultiService):
         self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
         self._installations, self._companies = Installations(redis), Companies(redis)
         self._wall = wall
+        self._clock = clock
         for what, period_s, work in (
             ("presence", 2.0, self._presence),
             ("expiry", 2.0, self._expiry),
             ("retention", 30.0, self._retention),
             ("memory watch", 5.0, self._watch_memory),
         ):
-            MultiService.addService(self, Periodic(what, period_s, partial(self._unless_away, work), clock, now=True))
+            self.every(what, period_s, work)
+
+    def every(self, what: str, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do more: at once, and then every `period_s` seconds."""
+        unless_away = partial(self._unless_away, work)
+        MultiService.addService(self, Periodic(what, period_s, unless_away, self._clock, now=True))
 
     def memory(self) -> float:
         """The share of Redis' memory in use, a few seconds old."""

@@ -30,6 +30,7 @@ from deployer.kit.http.channel import mark_authenticated
 from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest.auditing import READS, Auditor
 from deployer.rest.conditional import Match
 from deployer.rest.problems import prepare, refuse
 from deployer.rest.streaming import send
@@ -146,10 +147,12 @@ class Api:
         nouns: Sequence[object],
         authenticate: Callable[[Request], Awaitable[Caller]],
         peer_of: Callable[[Request], Peer],
+        auditor: Auditor,
         begin: Begin = _unmeasured,
     ) -> None:
         self._begin = begin
         self._peer_of = peer_of
+        self._auditor = auditor
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -178,25 +181,43 @@ class Api:
         self.klein.route(declaration.path, methods=[declaration.method], endpoint=name)(serve)
 
     async def _answer(self, declaration: Declaration, handler: Handler, request: Request, path: dict[str, str]) -> Any:
-        given: dict[str, Any] = dict(path)
-        if declaration.needs is Permission.PUBLIC:
-            caller = None
-        else:
+        try:
+            if declaration.needs is Permission.PUBLIC:
+                return await handler(**self._given(declaration, request, path))
             caller = await self._authenticate(request)
-            mark_authenticated(request)
-            if not caller.may(declaration.needs):
-                self.log.warn(
-                    "audit: user {user} may not {method} {path}",
-                    user=caller.user,
-                    method=declaration.method,
-                    path=declaration.path,
-                )
-                raise ForbiddenError(f"the role {caller.role.value} may not do this")
+        except (UnauthorizedError, ForbiddenError, TooManyError) as error:
+            self._auditor.count(request, error)
+            raise
+        mark_authenticated(request)
+        return await self._answer_to(caller, declaration, handler, request, path)
+
+    async def _answer_to(
+        self, caller: Caller, declaration: Declaration, handler: Handler, request: Request, path: dict[str, str]
+    ) -> Any:
+        action = f"{declaration.method} {declaration.path}"
+        changes = declaration.method not in READS
+        asked = self._auditor.asked(caller, action, request, path, None)
+        try:
+            _require(caller, declaration.needs)
+            given = self._given(declaration, request, path)
+            if changes:
+                asked = self._auditor.asked(caller, action, request, path, given.get("body"))
+                await self._auditor.allow(asked)
+            answer = await handler(caller, **given)
+        except (ForbiddenError, NotFoundError) as error:
+            if changes or isinstance(error, ForbiddenError):
+                await self._auditor.deny(asked, error)
+            raise
+        return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
+
+    def _given(self, declaration: Declaration, request: Request, path: dict[str, str]) -> dict[str, Any]:
+        """What the handler is called with."""
+        given: dict[str, Any] = dict(path)
         query = _query(declaration.query, request)
         if declaration.query is not NoQuery:
             given["query"] = query
         if declaration.body is not None:
-            given["body"] = _body(declaration.body, request)
+            given["body"] = self._auditor.identified(_body(declaration.body, request))
         if declaration.text:
             given["text"] = _text(request)
         if declaration.conditional:
@@ -205,10 +226,7 @@ class Api:
             given["peer"] = self._peer_of(request)
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
-        if caller is None:
-            return await handler(**given)
-        answer = await handler(caller, **given)
-        return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
+        return given
 
     async def _is_still(self, caller: Caller, request: Request) -> bool:
         """Whether the request's token still stands for the same caller."""
@@ -216,6 +234,11 @@ class Api:
             return await self._authenticate(request) == caller
         except (UnauthorizedError, TooManyError):
             return False
+
+
+def _require(caller: Caller, needs: Permission) -> None:
+    if not caller.may(needs):
+        raise ForbiddenError(f"the role {caller.role.value} may not do this")
 
 
 async def _write(request: Request, answer: Any) -> None:

@@ -12,8 +12,9 @@ from deployer.model.access import Caller, Permission
 from deployer.protocol import extensions
 from deployer.protocol.codecs import Misfit, NotJson, convert
 from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, SCRIPT_COMMANDS, ExecuteArgs, KillArgs
-from deployer.protocol.ids import AgentId, JobId
+from deployer.protocol.ids import AgentId
 from deployer.protocol.scripts import ScriptArgs
+from deployer.rest.auditing import Identified
 from deployer.stores.agents import Agents
 from deployer.stores.library import Library
 
@@ -29,7 +30,7 @@ def _no_arguments() -> Raw:
     return Raw(b"{}")
 
 
-class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobRequest(Identified, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a client posts. A `target` is `gid:nid` for now."""
 
     cmd: Annotated[str, Meta(max_length=128)]
@@ -37,7 +38,6 @@ class JobRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: str = ""
     target: Annotated[str, Meta(max_length=1000)]
     fanout: Literal["all", "one"] | Annotated[int, Meta(ge=1, le=1_000_000)] = "all"
-    id: JobId | None = None
     not_after: Annotated[datetime, Meta(tz=True)] | None = None
 
 

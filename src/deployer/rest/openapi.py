@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from deployer.model.access import Permission
-from deployer.rest.endpoint import Declaration, NoQuery
+from deployer.rest.endpoint import Declaration, NoQuery, Stream
 from deployer.rest.problems import Problem
 
 PREFIX: Final = "/api/v1"
@@ -72,7 +72,7 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
 
 
 def _kinds(its: Declaration) -> list[Any]:
-    return [kind for kind in (its.returns, its.body, its.query) if kind is not None and kind is not NoQuery]
+    return [kind for kind in (its.returns, its.body, its.query) if kind not in {None, NoQuery, Stream}]
 
 
 def _key(kind: Any) -> str:
@@ -127,7 +127,10 @@ def _query_parameters(
 
 
 def _responses(its: Declaration, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": schemas[_key(its.returns)]}}
+    if its.returns is Stream:
+        content: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
+    else:
+        content = {"application/json": {"schema": schemas[_key(its.returns)]}}
     if its.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     problem = {"description": "What is wrong.", "content": {_PROBLEM: {"schema": schemas[_key(Problem)]}}}

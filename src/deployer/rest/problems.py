@@ -73,10 +73,10 @@ def refuse(request: Request, error: Exception) -> None:
     if request.startedWriting or request._disconnected:  # noqa: SLF001 (Twisted has no public name for it)
         if isinstance(error, errors.DeployerError):  # Redis went away under a stream: whoever reads goes on elsewhere
             log.info(
-                "request {request_id} ends in mid answer: {error}", request_id=_request_id(request), error=str(error)
+                "request {request_id} ends in mid answer: {error}", request_id=request_id(request), error=str(error)
             )
         else:
-            log.failure("request {request_id} failed in mid answer", request_id=_request_id(request))
+            log.failure("request {request_id} failed in mid answer", request_id=request_id(request))
         request.loseConnection()
         return
     body = prepare(request, error)
@@ -86,7 +86,7 @@ def refuse(request: Request, error: Exception) -> None:
 
 def prepare(request: Request, error: Exception) -> bytes:
     """Set status and headers for an error; the body. An unforeseen one is logged with its traceback."""
-    answer = problem(error, _request_id(request))
+    answer = problem(error, request_id(request))
     if answer.status == INTERNAL:
         log.failure("request {request_id} failed", request_id=answer.request_id)
     body = msgspec.json.encode(answer)
@@ -101,7 +101,8 @@ def prepare(request: Request, error: Exception) -> bytes:
     return body
 
 
-def _request_id(request: Request) -> str:
+def request_id(request: Request) -> str:
+    """The id that this request has in answers and logs."""
     values = request.responseHeaders.getRawHeaders("x-request-id", [""])
     return values[0]
 

@@ -6,12 +6,14 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 from twisted.logger import Logger
 
+from deployer.dispatch.audit import AuditTrail
 from deployer.errors import ForbiddenError, NotFoundError, TooManyError, UnauthorizedError
 from deployer.kit.allowance import Allowance
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.http.peer import Peer
 from deployer.kit.passwords import BusyError, Passwords
 from deployer.model.access import Caller, Permission
+from deployer.model.audit import Deed
 from deployer.protocol.times import iso
 from deployer.rest import cookies
 from deployer.rest.attempts import MINUTE_S, Attempts
@@ -125,6 +127,7 @@ class SessionRoutes:
         door: Door,
         users: Users,
         logins: Logins,
+        trail: AuditTrail,
         *,
         csrf_key: bytes,
         forget: Callable[[str], None],
@@ -133,6 +136,7 @@ class SessionRoutes:
         self._door = door
         self._users = users
         self._logins = logins
+        self._trail = trail
         self._csrf_key = csrf_key
         self._forget = forget
         self._wall = wall
@@ -153,14 +157,10 @@ class SessionRoutes:
         if not (peer.secure or peer.is_loopback):
             raise ForbiddenError("passwords are taken over https only")
         user = await self._door.enter(body, peer)
+        deed = Deed(user=user.name, address=peer.address, action="POST /api/v1/session", decision="allowed")
+        await self._trail.note(user.company, deed)
         secret = await self._logins.open(user, epoch_ms(self._wall))
         digest = digest_of(secret)
-        self.log.warn(
-            "audit: user {user} of {company} logs in from {source}",
-            user=user.name,
-            company=user.company,
-            source=peer.source,
-        )
         caller = Caller(user.name, user.company, user.role, "", user.agents, digest)
         return Answer(await self._answer(caller), 201, (cookies.given(secret, peer), ("location", "/api/v1/session")))
 
@@ -174,7 +174,6 @@ class SessionRoutes:
         """Log out."""
         await self._logins.close(_in_session(caller))
         self._forget(caller.session)
-        self.log.warn("audit: user {user} of {company} logs out", user=caller.user, company=caller.company)
         return Answer(SessionEnded(caller.user), 200, (cookies.given("", peer),))
 
     @endpoint(
@@ -197,9 +196,6 @@ class SessionRoutes:
         known = await self._users.user(company, user)
         require_above(caller, known)
         await self._door.change(known, body, peer, prove=own and bool(caller.session))
-        self.log.warn(
-            "audit: user {user} sets the password of {name} of {company}", user=caller.user, name=user, company=company
-        )
         return PasswordSet(user)
 
     async def _answer(self, caller: Caller) -> SessionAnswer:

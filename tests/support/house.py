@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 
 from deployer.kit.clock import sleep
 from deployer.protocol.ids import AgentId
+from deployer.stores.connection import DEADLINE_S, NO_LOGIN, Login
 from deployer.stores.redis import Redis
 from support.hosts import HOST
 from support.seeded import Seeded
@@ -80,11 +81,13 @@ AGENT_ROUTES: list[tuple[str, str, Any]] = [
 class House:
     """The master, its agent 1:7 and two jobs that wait: `there`, and `doomed`, which is asked to be cancelled."""
 
-    def __init__(self, redis: Redis, reactor: Any, endpoint: Any, deadline_s: float) -> None:
-        """`endpoint`, `deadline_s`: of the subscriber."""
+    def __init__(
+        self, redis: Redis, reactor: Any, endpoint: Any, deadline_s: float = DEADLINE_S, login: Login = NO_LOGIN
+    ) -> None:
+        """`endpoint`, `deadline_s`, `login`: of the subscriber."""
         self.redis = redis
         self.seeded = Seeded(redis)
-        self.served = Served(self.seeded, reactor, endpoint, deadline_s=deadline_s)
+        self.served = Served(self.seeded, reactor, endpoint, deadline_s=deadline_s, login=login)
         self.agent = WireAgent(self.served, AgentId(1, 7))
 
     async def start(self) -> None:

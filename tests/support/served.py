@@ -23,7 +23,7 @@ from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
 from deployer.rest.meter import Meter
 from deployer.stores import keys
-from deployer.stores.connection import DEADLINE_S
+from deployer.stores.connection import DEADLINE_S, NO_LOGIN, Login
 from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
 from deployer.stores.subscriber import Subscriber
@@ -70,10 +70,12 @@ class Served:
         seeded: Seeded,
         reactor: Any,
         endpoint: Any,
+        *,
         key: MasterKey | None = None,
         deadline_s: float = DEADLINE_S,
+        login: Login = NO_LOGIN,
     ) -> None:
-        """`endpoint`, `deadline_s`: of the subscriber."""
+        """`endpoint`, `deadline_s`, `login`: of the subscriber."""
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
@@ -87,6 +89,7 @@ class Served:
             heard=self.hub.heard,
             subscribed=self.hub.wake_all,
             deadline_s=deadline_s,
+            login=login,
         )
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._http: Any = HttpAgent(reactor, pool=self._pool)

@@ -13,21 +13,34 @@ from deployer.stores.redis import Redis
 AGAIN_S: Final = 0.5
 T = TypeVar("T")
 log = Logger()
-_REQUIRED: Final = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+_REQUIRED: Final = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
+_LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 
 
 async def require_durable(redis: Redis, *, accept_data_loss: bool) -> None:
-    """Refuse a server that would lose acknowledged work, unless the operator accepts that."""
+    """Refuse a server that would lose acknowledged work or serves anybody; with `accept_data_loss` only warn."""
     problems = [
         f"{name} is {present or 'unknown'}, not {wanted}"
         for name, wanted in _REQUIRED.items()
         if (present := await _setting(redis, name)) != wanted
     ]
-    if problems and not accept_data_loss:
+    if await _serves_anybody(redis):
+        problems.append("whoever reaches its port may use it: set a password, or protected-mode yes")
+    if not problems:
+        return
+    if not accept_data_loss:
         raise StartError(
             f"this Redis may lose accepted work: {'; '.join(problems)}. "
             "Change its settings, or set accept_data_loss = true"
         )
+    log.warn(
+        "\x1b[31maccept_data_loss: this Redis may lose accepted work: {problems}\x1b[0m", problems="; ".join(problems)
+    )
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, wait_s: float) -> T:
@@ -49,6 +62,23 @@ async def memory_use(redis: Redis) -> float:
     fields = dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
     limit = int(fields.get(b"maxmemory", 0))
     return int(fields.get(b"used_memory", 0)) / limit if limit else 0.0
+
+
+async def _serves_anybody(redis: Redis) -> bool:
+    """Whether its port is open to other hosts without a password. One that hides this has been set up with care."""
+    if await _setting(redis, "protected-mode") != "no" or await _setting(redis, "port") in {"0", None}:
+        return False
+    bound = {address.removeprefix("-") for address in (await _setting(redis, "bind") or "").split()}
+    return not (bound and bound <= _LOOPBACK) and await _is_free(redis)
+
+
+async def _is_free(redis: Redis) -> bool:
+    """Whether the default user needs no password."""
+    try:
+        reply = await redis.call("ACL", "GETUSER", "default")
+    except txredisapi.ResponseError:
+        return False
+    return {b"on", b"nopass"} <= set(reply[reply.index(b"flags") + 1])
 
 
 async def _setting(redis: Redis, name: str) -> str | None:

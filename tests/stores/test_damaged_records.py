@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from deployer.protocol.ids import AgentId
@@ -212,7 +213,7 @@ async def test_messages_whose_stream_is_somebody_elses_key_are_lost_counted_and_
     seeded: Seeded, alerts: list[str]
 ) -> None:
     await seeded.redis.call("SET", "log.taken.x", "mine")
-    intake = Intake(seeded.agents, COMPANY)
+    intake = Intake(seeded.agents, COMPANY, Clock())
     session = await seeded.session()
     groups = [
         Group(task="", domain=domain, name="x", messages=[Message(1, n, 1, "text")])

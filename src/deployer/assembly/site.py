@@ -89,7 +89,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
 
     commands = Commands(agents, hub)
-    intake = Intake(agents, ground.installation.company)
+    intake = Intake(agents, ground.installation.company, clock)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts = Hosts(redis)
@@ -153,6 +153,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         "What agents have sent, and what of it was dropped",
         "what",
         lambda: {
+            "batches_over_quota": intake.refused,
             "messages_over_share": intake.over_share,
             "messages_of_others": intake.foreign,
             "points_accepted": point_intake.accepted,

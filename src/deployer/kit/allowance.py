@@ -40,14 +40,14 @@ class Allowance:
             return 0.0
         return max(0.0, window.ends - self._clock.seconds())
 
-    def spend(self, key: str) -> bool:
-        """Count an attempt; False when it is one too many."""
+    def spend(self, key: str, count: int = 1) -> bool:
+        """Count an attempt, or several at once; False when these are too many."""
         now = self._clock.seconds()
         place = self._place(key)
         window = self._windows.get(place)
         if window is None or window.ends <= now:
             window = self._windows[place] = _Window(now + self._period_s)
-        window.spent += 1
+        window.spent += count
         return window.spent <= self._count
 
     def _place(self, key: str) -> str:

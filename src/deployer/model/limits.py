@@ -6,6 +6,11 @@ QUEUE_PER_AGENT: Final = 10_000
 OPEN_PER_COMPANY: Final = 100_000
 LOG_SHARE_BYTES: Final = 64 * 1024 * 1024
 """A task's share of the log at the master."""
+AGENTS: Final = 100_000
+MESSAGES_PER_AGENT: Final = 200_000
+MESSAGES_S: Final = 10.0
+"""So many messages of one agent are taken in so many seconds by one master; then it is asked to wait."""
+
 LEASE_MS: Final = 30_000
 SESSION_S: Final = 3600
 CHALLENGE_S: Final = 60

@@ -27,7 +27,7 @@ RESULTS: Final = frozenset({20, 21, 22, 23, 30})
 
 Expression = Annotated[str, Meta(min_length=1, max_length=200, description="`*`, or levels and ranges: 1,2,5-9")]
 _PART: Final = re.compile(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", re.ASCII)
-_HIGHEST: Final = 30
+HIGHEST: Final = 30
 
 
 def parse(expression: str) -> frozenset[int]:
@@ -53,6 +53,6 @@ def _range(part: str) -> range:
     if match is None:
         raise ValueError(f"{part[:20]!r} is neither `*` alone, nor a level, nor a range as 1-5")
     first, last = int(match[1]), int(match[2] or match[1])
-    if not 1 <= first <= last <= _HIGHEST:
-        raise ValueError(f"{part!r}: levels go from 1 to {_HIGHEST}, a range from the lower to the higher")
+    if not 1 <= first <= last <= HIGHEST:
+        raise ValueError(f"{part!r}: levels go from 1 to {HIGHEST}, a range from the lower to the higher")
     return range(first, last + 1)

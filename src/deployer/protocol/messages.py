@@ -7,12 +7,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from deployer.protocol.ids import Name
-from deployer.protocol.levels import LOG, STRUCTURED_LOG
+from deployer.protocol.levels import HIGHEST, LOG, STRUCTURED_LOG
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_BLOCK_BYTES = 1024 * 1024
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Level = Annotated[int, Meta(ge=1, le=HIGHEST)]
+Moment = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""Epoch ms until the end of the year 9999: what can be written as a date."""
 
 
 Owner = Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,128}(:[a-z0-9]{1,10})?)?\Z")]
@@ -33,9 +36,9 @@ FLAGS = {CUT: "cut", UNFINISHED: "unfinished"}
 class Message(Struct, frozen=True, array_like=True):
     """One message as the agent sends it: level, the agent's 64-bit number, epoch ms, the text, flags."""
 
-    level: int
+    level: Level
     seq: Count
-    epoch: int
+    epoch: Moment
     data: str
     flags: Annotated[int, Meta(ge=0, le=255)] = 0
 

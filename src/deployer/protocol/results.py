@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from deployer.protocol.ids import TaskId
+from deployer.protocol.messages import Count, Moment
 from deployer.protocol.states import FinalState
 
 MAX_RESULT_BYTES = 1024 * 1024
@@ -21,7 +22,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: TaskId
-    run: Annotated[int, Meta(ge=1)] = 1
+    run: Annotated[int, Meta(ge=1, le=2**53)] = 1
     state: FinalState
     code: str | None = None
     reason: Annotated[str, Meta(max_length=MAX_REASON)] | None = None
@@ -30,6 +31,6 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_status: int | None = None
     signal: str | None = None
     outcome: str | None = None
-    starttime: Annotated[int, Meta(ge=0)] = 0
-    time: Annotated[int, Meta(ge=0)] = 0
-    missed: Annotated[int, Meta(ge=0)] = 0
+    starttime: Moment = 0
+    time: Count = 0
+    missed: Count = 0

@@ -3,7 +3,11 @@
 import msgspec
 from twisted.logger import Logger
 
+from deployer.errors import TooManyError
+from deployer.kit.allowance import Allowance
+from deployer.kit.clock import Clock
 from deployer.kit.failpoints import reach
+from deployer.model import limits
 from deployer.protocol.messages import ID_MASK, Group, StoredMessage
 from deployer.protocol.wire import LogBatch
 from deployer.stores import keys
@@ -15,15 +19,18 @@ class Intake:
 
     log = Logger()
 
-    def __init__(self, agents: Agents, default_company: str) -> None:
+    def __init__(self, agents: Agents, default_company: str, clock: Clock) -> None:
+        self._quota = Allowance(limits.MESSAGES_PER_AGENT, limits.MESSAGES_S, clock, most=limits.AGENTS)
         self._agents = agents
         self._default_company = default_company
         self.over_share = 0
         self.foreign = 0
         self.lost = 0
+        self.refused = 0
 
     async def store(self, session: Session, batch: LogBatch) -> int:
-        """Keep a batch; the highest number of this boot that is stored."""
+        """Keep a batch; the highest number of this boot that is stored. TooManyError while it comes too fast."""
+        self._require_quota(session, batch)
         entries = [self._entry(session, group) for group in batch.groups if group.messages]
         reach("log_begun")
         logged = await self._agents.log(session, batch.boot, batch.seq, entries)
@@ -44,6 +51,17 @@ class Intake:
                 count=logged.foreign,
             )
         return logged.acked
+
+    def _require_quota(self, session: Session, batch: LogBatch) -> None:
+        """One agent that floods us does not slow down the others; it keeps what we refuse."""
+        agent = str(session.agent)
+        wait_s = self._quota.wait_s(agent)
+        if wait_s > 0:
+            self.refused += 1
+            raise TooManyError(
+                f"more than {limits.MESSAGES_PER_AGENT} messages in {limits.MESSAGES_S:g} s: wait", wait_s
+            )
+        self._quota.spend(agent, sum(len(group.messages) for group in batch.groups))
 
     def _entry(self, session: Session, group: Group) -> Entry:
         company = None if session.company == self._default_company else session.company

@@ -1,6 +1,10 @@
 -- RUN: records of finished runs of tasks that go on, each kept once, the last of a task only.
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, most that stay, then for each: id, run, record.
 -- Answers {OK, receipt, …} or {STALE}.
+local function had(runs, number)
+  return redis.call('ZRANGEBYSCORE', runs, number, number, 'LIMIT', 0, 1)[1]
+end
+
 local agent, prefix = KEYS[1], KEYS[2]
 if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
@@ -17,8 +21,8 @@ for i = 6, #ARGV, 3 do
     receipt = 'UNKNOWN'
   elseif known[2] ~= ARGV[3] then
     receipt = 'CONFLICT'
-  elseif #redis.call('ZRANGEBYSCORE', task .. ':runs', ARGV[i + 1], ARGV[i + 1], 'LIMIT', 0, 1) > 0 then
-    receipt = 'DUP'
+  elseif had(task .. ':runs', ARGV[i + 1]) then
+    receipt = had(task .. ':runs', ARGV[i + 1]) == ARGV[i + 2] and 'DUP' or 'CONFLICT'
   else
     redis.call('ZADD', task .. ':runs', ARGV[i + 1], ARGV[i + 2])
     redis.call('ZREMRANGEBYRANK', task .. ':runs', 0, -1 - tonumber(ARGV[5]))

@@ -25,6 +25,7 @@ from deployer_agent.journal.patience import written
 from deployer_agent.journal.records import Key
 
 STARTS_A_TURN: Final = 4
+STARTED_TOGETHER: Final = 8
 
 Encoded = tuple[Key, bytes]
 _encode = msgspec.json.Encoder().encode
@@ -170,6 +171,11 @@ class Roster:
             self._starting.spawn("starting tasks", self._start(fresh))
 
     async def _start(self, tasks: Sequence[Task]) -> None:
+        """A few at a time: those noted as started and not yet ended are in doubt if the agent dies."""
+        for begin in range(0, len(tasks), STARTED_TOGETHER):
+            await self._start_some(tasks[begin : begin + STARTED_TOGETHER])
+
+    async def _start_some(self, tasks: Sequence[Task]) -> None:
         keys = [task.entry.key for task in tasks]
         try:
             await self._write(lambda: self._journal.start(keys))

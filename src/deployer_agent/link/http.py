@@ -9,7 +9,7 @@ import msgspec
 from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
-from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -74,6 +74,8 @@ class Http:
         try:
             response = await self._agent.request(method, self._url + path.encode(), headers, producer)
             content = await collect(response, MAX_ANSWER_BYTES)
+        except ConnectingCancelledError as error:
+            raise CancelledError from error
         except _WRAPPED as error:
             if any(reason.check(CancelledError) for reason in error.reasons):
                 raise CancelledError from error

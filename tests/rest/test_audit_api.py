@@ -129,13 +129,25 @@ async def test_the_log_is_filtered_and_read_page_by_page(served: Served) -> None
     assert len(await entries(served, "decision=denied")) == 7
     assert [one["n"] for one in await entries(served, "object=x3")] == [8, 7]
     assert await entries(served, "user=nobody") == []
+    assert await entries(served, "from=2100-01-01T00:00:00Z") == []
+    assert len(await entries(served, "from=2000-01-01T00:00:00Z&to=2100-01-01T00:00:00Z")) == 14
     seen, path = [], "/api/v1/audit?limit=4"
     while path:
         page = (await served.ask("GET", path)).json
         seen += [one["n"] for one in page["items"]]
         path = page["next"] and f"/api/v1/audit?limit=4&cursor={page['next']}"
     assert seen == list(range(14, 0, -1))
-    for wrong in ("cursor=x", "decision=maybe", "from=yesterday", "limit=0", "limit=1001", "nope=1"):
+    for wrong in (
+        "cursor=x",
+        "decision=maybe",
+        "from=yesterday",
+        "to=0.5",
+        "from=2000-02-30T00:00:00Z",
+        "from=2000-01-01T00:00:00",
+        "limit=0",
+        "limit=1001",
+        "nope=1",
+    ):
         assert (await served.ask("GET", f"/api/v1/audit?{wrong}")).status == 400, wrong
 
 

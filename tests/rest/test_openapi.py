@@ -1,5 +1,6 @@
 """The API describes itself: all that is served, nothing else, and the page made of it is current."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from deployer.assembly.site import NOUNS, describe_api
+from deployer.rest import examples
 from deployer.rest.openapi import operation_id, operations
 from support.served import Served
 
@@ -66,3 +69,19 @@ def test_names_of_operations_are_plain() -> None:
 def test_the_page_is_current() -> None:
     done = subprocess.run([sys.executable, "tools/restdocs.py", "--check"], cwd=ROOT, check=False)
     assert done.returncode == 0, "docs/rest-api.md is old: run tools/restdocs.py"
+
+
+def test_every_body_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    bodies = {one.declaration.body for one in operations(NOUNS)} - {None}
+    assert {body.__name__ for body in bodies if body} == set(examples.BODIES)
+    for body in bodies:
+        if body is not None:
+            msgspec.json.decode(msgspec.json.encode(examples.BODIES[body.__name__]), type=body)
+    named = {name for path in document["paths"] for name in re.findall("{([a-z_]+)}", path)}
+    assert named == set(examples.PATHS)
+
+
+def test_patterns_are_those_of_json_schema(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    assert "\\\\Z" not in text
+    assert "\\\\ud800" not in text

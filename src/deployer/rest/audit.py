@@ -21,7 +21,13 @@ LOOKED_AT: Final = 10_000
 
 _CURSOR: Final = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 Text = Annotated[str, Meta(max_length=256)]
-Moment = Annotated[datetime, Meta(tz=True)]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})\Z",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 
 
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
@@ -34,6 +40,13 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since
     until: Moment | None = None
     limit: Limit = 100
     cursor: Cursor | None = None
+
+
+class Span(Struct, frozen=True):
+    """From when, until when."""
+
+    since: datetime | None
+    until: datetime | None
 
 
 class AuditAnswer(Struct, frozen=True, kw_only=True):
@@ -80,6 +93,7 @@ class AuditRoutes:
     @endpoint("GET", "/api/v1/audit", needs=Permission.MANAGE, returns=AuditPage, query=AuditQuery)
     async def list_all(self, caller: Caller, query: AuditQuery) -> AuditPage:
         """What was asked for in the company and what was decided, the newest first."""
+        span = Span(_moment("from", query.since), _moment("to", query.until))
         before = None if query.cursor is None else _position(query.cursor)
         items: list[AuditAnswer] = []
         looked = 0
@@ -89,7 +103,7 @@ class AuditRoutes:
             for one in page:
                 before = one.id
                 entry = _entry(one)
-                if entry is not None and _fits(entry, query):
+                if entry is not None and _fits(entry, query, span):
                     items.append(_answer(entry, one.link.hash))
                 if len(items) == query.limit:
                     return AuditPage(items, before.replace("-", "."))
@@ -120,6 +134,13 @@ class AuditRoutes:
             yield joined([one.link for one in page])
 
 
+def _moment(name: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedError(f"in the query: there is no such time as {name}={text}") from None
+
+
 def _position(cursor: str) -> str:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
@@ -135,14 +156,14 @@ def _entry(stored: Stored) -> Entry | None:
         return None
 
 
-def _fits(entry: Entry, query: AuditQuery) -> bool:
+def _fits(entry: Entry, query: AuditQuery, span: Span) -> bool:
     deed, at = entry.deed, datetime.fromtimestamp(entry.at / 1000, UTC)
     return (
         (query.user is None or deed.user == query.user)
         and (query.decision is None or deed.decision == query.decision)
         and (query.object is None or deed.object == query.object)
-        and (query.since is None or at >= query.since)
-        and (query.until is None or at < query.until)
+        and (span.since is None or at >= span.since)
+        and (span.until is None or at < span.until)
     )
 
 

@@ -261,7 +261,7 @@ def _query(kind: type[Struct], request: Request) -> Struct:
     given = {}
     for raw_name, values in (request.args or {}).items():
         name = raw_name.decode("utf-8", "replace")
-        if name not in kind.__struct_fields__:
+        if name not in kind.__struct_encode_fields__:
             raise MalformedError(f"no query parameter is named {name[:64]!r} here")
         if len(values) != 1:
             raise MalformedError(f"the query parameter {name!r} is given twice")

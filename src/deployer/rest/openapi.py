@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from deployer.model.access import Permission
+from deployer.rest import examples
 from deployer.rest.endpoint import Declaration, NoQuery, Stream
 from deployer.rest.problems import Problem
 
@@ -59,7 +60,7 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in every:
         paths.setdefault(one.path, {})[one.declaration.method.lower()] = _operation(one, by_kind, components)
-    return {
+    whole = {
         "openapi": "3.1.0",
         "info": {"title": "Deployer", "version": version, "description": _REMARK},
         "servers": [{"url": "/"}],
@@ -69,6 +70,20 @@ def document(operations: Iterable[Operation], version: str) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "dpl_<id>_<secret>"}},
         },
     }
+    described: dict[str, Any] = _ecma(whole)
+    return described
+
+
+def _ecma(part: Any) -> Any:
+    r"""With patterns as JSON Schema has them: Python's `\Z` is `$` there, and a string has no lone surrogates."""
+    if isinstance(part, list):
+        return [_ecma(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    done = {name: _ecma(one) for name, one in part.items()}
+    if isinstance(pattern := done.get("pattern"), str):
+        done["pattern"] = pattern.replace("\\Z", "$").replace("\\ud800-\\udfff", "")
+    return done
 
 
 def _kinds(its: Declaration) -> list[Any]:
@@ -110,7 +125,16 @@ def operation_id(name: str) -> str:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)}", path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+            **({"example": examples.PATHS[name]} if name in examples.PATHS else {}),
+        }
+        for name in names
+    ]
 
 
 def _query_parameters(
@@ -140,8 +164,12 @@ def _responses(its: Declaration, schemas: Mapping[str, Any]) -> dict[str, Any]:
 
 def _body(its: Declaration, schemas: Mapping[str, Any]) -> dict[str, Any]:
     if its.text:
-        return {"text/plain": {"schema": {"type": "string"}}}
-    return {} if its.body is None else {"application/json": {"schema": schemas[_key(its.body)]}}
+        return {"text/plain": {"schema": {"type": "string"}, "example": examples.TEXT}}
+    if its.body is None:
+        return {}
+    known = examples.BODIES.get(its.body.__name__)
+    shown = {} if known is None else {"example": known}
+    return {"application/json": {"schema": schemas[_key(its.body)], **shown}}
 
 
 def _without_queries(components: Mapping[str, Any], every: Iterable[Operation]) -> dict[str, Any]:

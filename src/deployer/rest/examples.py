@@ -1,0 +1,33 @@
+"""What requests look like: examples of the API's description, by the names of their records and of parts of paths."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+BODIES: Final[Mapping[str, Any]] = {
+    "CompanyRequest": {"name": "acme"},
+    "GridRequest": {"gid": 2},
+    "JobRequest": {
+        "id": "deploy-42",
+        "cmd": "execute",
+        "args": {"cmd": "systemctl", "args": ["restart", "nginx"], "max_time": 60},
+        "target": "1:1",
+    },
+    "JoinTokenRequest": {"name": "rack 7", "gid": 1, "uses": 40},
+    "LogIn": {"company": "acme", "user": "eve", "password": "correct horse battery staple"},
+    "PasswordRequest": {"password": "correct horse battery staple"},
+    "TokenRequest": {"name": "nightly build", "user": "ci", "role": "operator"},
+    "UserChange": {"role": "operator", "agents": ["1:1", "1:2"]},
+    "UserRequest": {"name": "eve", "email": "eve@example.com", "role": "operator"},
+}
+TEXT: Final = 'result({"free": get_disk_info()})\n'
+PATHS: Final[Mapping[str, str]] = {
+    "agent": "1:1",
+    "company": "acme",
+    "domain": "backup",
+    "host": "1:1",
+    "job": "deploy-42",
+    "name": "free-space",
+    "task": "1:1",
+    "token_id": "5f0c9a1b7d3e2468",
+    "user": "eve",
+}

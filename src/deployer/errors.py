@@ -44,6 +44,12 @@ class MethodNotAllowedError(DeployerError):
     code = "method_not_allowed"
 
 
+class InFlightError(DeployerError):
+    """The same request came before, and what became of it is not known yet."""
+
+    code = "in_flight"
+
+
 class UnauthorizedError(DeployerError):
     """Nobody we know."""
 

@@ -25,6 +25,7 @@ from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
+from deployer.rest.idempotency import Idempotency
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.problems import refuse
@@ -35,6 +36,7 @@ from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
 from deployer.rest.users import UserRoutes
+from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.hosts import Hosts
 from deployer.stores.jobs import Jobs
@@ -136,9 +138,10 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         authenticator.caller,
-        peers.of,
-        Auditor(core.trail, peers.of, wall),
-        ground.meter.begin,
+        peer_of=peers.of,
+        auditor=Auditor(core.trail, peers.of),
+        idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
+        begin=ground.meter.begin,
     )
     ground.meter.watch("audit_waiting", "Entries that are not yet in the audit log", lambda: core.trail.waiting)
     ground.meter.watch("passwords_waiting", "Passwords that are compared or hashed", lambda: passwords.waiting)

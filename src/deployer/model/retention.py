@@ -19,6 +19,9 @@ POINT_PAST_S: Final = 8 * 86400
 POINT_FUTURE_S: Final = 3600
 REPLY_MS: Final = 86400 * 1000
 """How long a result waits in `cmds_queue_<id>`."""
+CLAIM_MS: Final = 86400 * 1000
+CLAIMS_PER_COMPANY: Final = 100_000
+"""Requests with an Idempotency-Key."""
 AUDIT_ENTRIES_PER_COMPANY: Final = 1_000_000
 """Older ones are exported to files first."""
 KILL_S: Final = 86400

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from deployer.model.access import Caller, Permission
-from deployer.rest.endpoint import Answer, Stream, endpoint
+from deployer.rest.answers import Answer, Stream
+from deployer.rest.endpoint import endpoint
 from deployer.rest.meter import CONTENT_TYPE
 
 

@@ -12,7 +12,8 @@ from deployer.errors import MalformedError
 from deployer.model.access import Caller, Permission
 from deployer.model.audit import Decision, Entry, read
 from deployer.protocol.times import iso
-from deployer.rest.endpoint import Stream, endpoint
+from deployer.rest.answers import Stream
+from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import Cursor, Limit
 from deployer.stores.audit import Audits, Stored
 

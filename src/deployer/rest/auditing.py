@@ -4,17 +4,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 from twisted.web.http import Request
 
 from deployer.dispatch.audit import AuditTrail
 from deployer.errors import DeployerError, NoSpaceError, UnavailableError
-from deployer.kit.clock import WallClock
 from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller
 from deployer.model.audit import Decision, Deed
-from deployer.protocol.ids import JobId, new_id
 from deployer.rest.problems import request_id
 
 READS: Final = frozenset({"GET", "HEAD"})
@@ -43,25 +40,12 @@ class Asked(Struct, frozen=True):
         )
 
 
-class Identified(Struct, frozen=True, kw_only=True):
-    """A body whose id is made here when its client gives none, so that the audit log has it before the work begins."""
-
-    id: JobId | None = None
-
-
 class Auditor:
     """Notes in the log of the caller's company."""
 
-    def __init__(self, trail: AuditTrail, peer_of: Callable[[Request], Peer], wall: WallClock) -> None:
+    def __init__(self, trail: AuditTrail, peer_of: Callable[[Request], Peer]) -> None:
         self._trail = trail
         self._peer_of = peer_of
-        self._wall = wall
-
-    def identified(self, body: Struct) -> Struct:
-        """The body with an id, if it is one that has it."""
-        if isinstance(body, Identified) and body.id is None:
-            return msgspec.structs.replace(body, id=new_id(self._wall()))
-        return body
 
     def asked(self, caller: Caller, action: str, request: Request, path: Mapping[str, str], body: Any) -> Asked:
         """What is asked for."""

@@ -12,8 +12,9 @@ from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import GridId, new_id
 from deployer.protocol.times import iso
 from deployer.rest.agents import company_href
+from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match, etag
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
 from deployer.stores.companies import Companies, Company
 

@@ -4,7 +4,8 @@ A handler gets the caller, the path's parts and decoded records, and returns a r
 and errors are done here. `Api` refuses two handlers of one name: Klein would let the last answer for both.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,8 +31,10 @@ from deployer.kit.http.channel import mark_authenticated
 from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest.answers import Answer, Stream
 from deployer.rest.auditing import READS, Auditor
 from deployer.rest.conditional import Match
+from deployer.rest.idempotency import Idempotency
 from deployer.rest.problems import prepare, refuse
 from deployer.rest.streaming import send
 
@@ -67,37 +70,6 @@ class Reader(Struct, frozen=True):
 
     accept: str
     last_event_id: str | None
-
-
-class Answer(Struct, frozen=True):
-    """A record with a status of its own and headers."""
-
-    record: Any
-    status: int = 200
-    headers: Sequence[tuple[str, str]] = ()
-
-
-class Stream(Struct, frozen=True):
-    """An answer that goes on: chunks of bytes as they come."""
-
-    content_type: str
-    chunks: AsyncIterator[bytes]
-
-    def watched(self, is_allowed: Callable[[], Awaitable[bool]]) -> "Stream":
-        """The same, which ends where a chunk comes that its reader may not have any more."""
-        return Stream(self.content_type, _while_allowed(self.chunks, is_allowed))
-
-
-async def _while_allowed(
-    chunks: AsyncIterator[bytes], is_allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            if not await is_allowed():
-                return
-            yield chunk
-    finally:
-        await chunks.aclose()  # type: ignore[attr-defined]  # a generator
 
 
 def endpoint(
@@ -146,13 +118,16 @@ class Api:
         self,
         nouns: Sequence[object],
         authenticate: Callable[[Request], Awaitable[Caller]],
+        *,
         peer_of: Callable[[Request], Peer],
         auditor: Auditor,
+        idempotency: Idempotency,
         begin: Begin = _unmeasured,
     ) -> None:
         self._begin = begin
         self._peer_of = peer_of
         self._auditor = auditor
+        self._idempotency = idempotency
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
         self._authenticate = authenticate
@@ -203,7 +178,11 @@ class Api:
             if changes:
                 asked = self._auditor.asked(caller, action, request, path, given.get("body"))
                 await self._auditor.allow(asked)
-            answer = await handler(caller, **given)
+            if declaration.method == "POST":
+                work = partial(handler, caller, **given)
+                answer = await self._idempotency.once(caller, action, request, given.get("body"), work)
+            else:
+                answer = await handler(caller, **given)
         except (ForbiddenError, NotFoundError) as error:
             if changes or isinstance(error, ForbiddenError):
                 await self._auditor.deny(asked, error)
@@ -217,7 +196,7 @@ class Api:
         if declaration.query is not NoQuery:
             given["query"] = query
         if declaration.body is not None:
-            given["body"] = self._auditor.identified(_body(declaration.body, request))
+            given["body"] = self._idempotency.identified(_body(declaration.body, request), request)
         if declaration.text:
             given["text"] = _text(request)
         if declaration.conditional:

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from deployer.model import limits
 from deployer.model.access import Permission
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.answers import Answer
+from deployer.rest.endpoint import endpoint
 
 
 class Health(Struct, frozen=True):

@@ -11,7 +11,8 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
 from deployer.rest.agentlog import PREFIX, AgentLogs
-from deployer.rest.endpoint import Reader, Stream, endpoint
+from deployer.rest.answers import Stream
+from deployer.rest.endpoint import Reader, endpoint
 from deployer.rest.jobs import job_answer, known_id, require_seen
 from deployer.rest.paging import PageQuery
 from deployer.stores.jobs import JobRecord, Jobs

@@ -14,7 +14,7 @@ from deployer.protocol.codecs import Misfit, NotJson, convert
 from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, SCRIPT_COMMANDS, ExecuteArgs, KillArgs
 from deployer.protocol.ids import AgentId
 from deployer.protocol.scripts import ScriptArgs
-from deployer.rest.auditing import Identified
+from deployer.rest.idempotency import Identified
 from deployer.stores.agents import Agents
 from deployer.stores.library import Library
 

@@ -15,7 +15,8 @@ from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
 from deployer.protocol.times import iso, iso_or_none
 from deployer.rest.agents import agent_href
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.answers import Answer
+from deployer.rest.endpoint import endpoint
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.stores.jobs import JobRecord, TaskRecord

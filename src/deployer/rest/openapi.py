@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from deployer.model.access import Permission
 from deployer.rest import examples
-from deployer.rest.endpoint import Declaration, NoQuery, Stream
+from deployer.rest.answers import Stream
+from deployer.rest.endpoint import Declaration, NoQuery
 from deployer.rest.problems import Problem
 
 PREFIX: Final = "/api/v1"
@@ -23,6 +24,16 @@ _IF_MATCH: Final = {
     "required": False,
     "description": "The ETag as it was read: 412 when it is another one now.",
     "schema": {"type": "string"},
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "A request that comes again with the same key within a day is done once and answered as it was;"
+        " the key of a job is its id, where the body has none."
+    ),
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
 }
 _REMARK: Final = (
     "Errors are problems (RFC 9457). Times are ISO 8601 in UTC. Lists have a cursor: give `next` back as `?cursor=`,"
@@ -105,6 +116,7 @@ def _operation(one: Operation, schemas: Mapping[str, Any], components: Mapping[s
             *_path_parameters(one.path),
             *_query_parameters(its.query, schemas, components),
             *([_IF_MATCH] if its.conditional else []),
+            *([_IDEMPOTENCY_KEY] if its.method == "POST" and its.needs is not Permission.PUBLIC else []),
         ],
         "responses": _responses(its, schemas),
         "x-permission": its.needs.name.lower(),

@@ -29,6 +29,7 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.ConflictError: 409,
+    errors.InFlightError: 409,
     errors.ChangedError: 412,
     errors.StaleSessionError: 409,
     errors.OtherInstanceError: 409,
@@ -95,7 +96,7 @@ def prepare(request: Request, error: Exception) -> bytes:
     request.setHeader(b"content-length", b"%d" % len(body))
     if answer.status == UNAUTHORIZED:  # RFC 9110: 401 names the scheme
         request.setHeader(b"www-authenticate", b'Bearer realm="deployer"')
-    if answer.status in TRY_AGAIN:
+    if answer.status in TRY_AGAIN or isinstance(error, errors.InFlightError):
         after_s = error.after_s if isinstance(error, errors.TooManyError) else RETRY_AFTER_S
         request.setHeader(b"retry-after", b"%d" % max(1, math.ceil(after_s)))
     return body

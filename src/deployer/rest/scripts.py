@@ -8,7 +8,8 @@ from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
 from deployer.protocol.scripts import MAX_SCRIPT_BYTES, digest, is_name
 from deployer.protocol.times import iso
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.answers import Answer
+from deployer.rest.endpoint import endpoint
 from deployer.stores.library import Library, ScriptRecord
 
 

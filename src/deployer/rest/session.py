@@ -16,9 +16,10 @@ from deployer.model.access import Caller, Permission
 from deployer.model.audit import Deed
 from deployer.protocol.times import iso
 from deployer.rest import cookies
+from deployer.rest.answers import Answer
 from deployer.rest.attempts import MINUTE_S, Attempts
 from deployer.rest.companies import CompanyName, seen
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.endpoint import endpoint
 from deployer.rest.users import CompanyQuery, is_self, require_above
 from deployer.stores.companies import Companies
 from deployer.stores.logins import Logins, digest_of

@@ -13,7 +13,8 @@ from deployer.model import limits
 from deployer.model.access import Caller, Permission, Role, lesser
 from deployer.protocol.ids import GridId
 from deployer.protocol.times import iso
-from deployer.rest.endpoint import Answer, endpoint
+from deployer.rest.answers import Answer
+from deployer.rest.endpoint import endpoint
 from deployer.rest.users import is_self, require_above
 from deployer.stores.agents import Agents
 from deployer.stores.tokens import JOIN, USER, Token, Tokens

@@ -45,6 +45,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
     dpl:c:<c>:audit                  stream e (an entry), h (its hash);  …:audit:head  string  n:hash of the last
+    dpl:c:<c>:claim:<sha256>         string a request with an Idempotency-Key: claimed, or its answer; encrypted
+    dpl:c:<c>:claims                 zset   their digests by time
     dpl:auditor                      string the master that exports what is too old of the audit logs; expires
     dpl:c:<c>:logs                   zset   log streams by bytes
     dpl:c:<c>:points                 stream numbers on their way to the metric store: agent, f (list of flushes)
@@ -127,6 +129,16 @@ def host_versions(agent_id: AgentId) -> str:
 def points(company_id: str) -> str:
     """The stream of a company's numbers over time; their size has `:bytes` behind."""
     return f"{prefix(company_id)}points"
+
+
+def claim(company_id: str, digest: str) -> str:
+    """A request that may come twice."""
+    return f"{prefix(company_id)}claim:{digest}"
+
+
+def claims(company_id: str) -> str:
+    """All of them."""
+    return f"{prefix(company_id)}claims"
 
 
 def audit(company_id: str) -> str:

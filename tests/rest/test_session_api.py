@@ -184,7 +184,7 @@ async def test_two_cookies_are_malformed_and_one_of_tls_is_none_here(served: Ser
 async def test_what_ends_a_session_ends_it_on_every_master(
     served: Served, seeded: Seeded, redis_socket: Any, end: str
 ) -> None:
-    other = Served(seeded, served.clock, clientFromString(served.clock, f"unix:{redis_socket}"), served.key)
+    other = Served(seeded, served.clock, clientFromString(served.clock, f"unix:{redis_socket}"), key=served.key)
     await other.start()
     try:
         browser = await opened(served)

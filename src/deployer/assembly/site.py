@@ -10,7 +10,7 @@ from deployer.kit.http.peer import Peers
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
-from deployer.links.enrolment import Enrolment
+from deployer.links.enrolment import Enrolment, Introduction
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.sessions import Challenges, Sessions
 from deployer.protocol.wire import MAX_POST_BYTES
@@ -93,7 +93,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
-    enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
+    enrolment = Enrolment(tokens, agents, sessions, wall, Introduction([ground.key.public], ground.tls.ca))
     longpoll = LongPoll(
         sessions,
         Handlers(
@@ -124,7 +124,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
-            TokenRoutes(tokens, users, agents, wall),
+            TokenRoutes(tokens, users, agents, wall, ground.tls.pin),
             UserRoutes(users, wall),
             SessionRoutes(door, users, logins, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             StatsRoutes(agents, points),

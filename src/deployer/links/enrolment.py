@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
 from twisted.logger import Logger
 from twisted.web.http import Request
 
@@ -17,19 +18,26 @@ from deployer.stores.agents import Agents
 from deployer.stores.tokens import Token, Tokens
 
 
+class Introduction(Struct, frozen=True):
+    """By what agents know us: the keys that sign commands, and the CA of our certificate (PEM) if it is our own."""
+
+    master_keys: Sequence[str]
+    ca: str | None = None
+
+
 class Enrolment:
     """Serves `/agent/v1/join`, `/agent/v1/challenge`, `/agent/v1/session`."""
 
     log = Logger()
 
     def __init__(
-        self, tokens: Tokens, agents: Agents, sessions: Sessions, wall: WallClock, master_keys: Sequence[str]
+        self, tokens: Tokens, agents: Agents, sessions: Sessions, wall: WallClock, introduction: Introduction
     ) -> None:
         self._tokens = tokens
         self._agents = agents
         self._sessions = sessions
         self._wall = wall
-        self._master_keys = list(master_keys)
+        self._introduction = introduction
 
     def routes(self, refuse: Refuse) -> dict[bytes, AgentResource]:
         """The resources by their paths."""
@@ -52,7 +60,10 @@ class Enrolment:
         agent, company = await self._agents.join(token.kid, wanted, epoch_ms(self._wall))
         reach("join_done")
         self.log.warn("audit: agent {agent} joined from {hostname}", agent=str(agent), hostname=wanted.hostname)
-        return encode(JoinAnswer(gid=agent.gid, nid=agent.nid, company=company, ca=None, master_keys=self._master_keys))
+        known = self._introduction
+        return encode(
+            JoinAnswer(gid=agent.gid, nid=agent.nid, company=company, ca=known.ca, master_keys=list(known.master_keys))
+        )
 
     async def _challenge(self, request: Request) -> bytes:  # noqa: ARG002 (a route's form)
         return encode(ChallengeAnswer(self._sessions.challenges.make(), limits.CHALLENGE_S))

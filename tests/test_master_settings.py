@@ -32,6 +32,7 @@ def test_the_shipped_file_shows_every_setting_with_its_default() -> None:
         ({"http": ["tcp:8966"]}, "plain text"),
         ({"http": ["tcp:8966:interface=0.0.0.0"]}, "plain text"),
         ({"http": ["tcp:8966:interface=10.0.0.1"]}, "plain text"),
+        ({"client_ca_file": "/ca.pem"}, "client_ca_file"),
         ({"redis": "redis://127.0.0.1"}, "key_file"),
         ({"redis_max_memory": 5}, "redis_max_memory"),
         ({"trusted_proxies": ["balancer"]}, "trusted_proxies"),

@@ -55,6 +55,8 @@ def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str,
 def _check(settings: MasterSettings) -> None:
     if settings.redis is not None and settings.key_file is None:
         raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
+    if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
+        raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
     proxies(settings)
     _check_names(settings)
     for description in settings.http:
@@ -63,6 +65,10 @@ def _check(settings: MasterSettings) -> None:
                 f"{description} would carry tokens in plain text over the network: "
                 "use auto_tls, ssl:, interface=127.0.0.1, or allow_plaintext"
             )
+
+
+def _is_tls(description: str) -> bool:
+    return description.startswith("ssl:")
 
 
 def _check_names(settings: MasterSettings) -> None:

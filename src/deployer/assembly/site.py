@@ -12,6 +12,7 @@ from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
 from deployer.links.enrolment import Enrolment, Introduction
 from deployer.links.longpoll import Handlers, LongPoll
+from deployer.links.resource import Require, require_certificate
 from deployer.links.sessions import Challenges, Sessions
 from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest import openapi
@@ -94,6 +95,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     enrolment = Enrolment(tokens, agents, sessions, wall, Introduction([ground.key.public], ground.tls.ca))
+    require: Require = require_certificate if ground.tls.clients else lambda _: None
     longpoll = LongPoll(
         sessions,
         Handlers(
@@ -108,6 +110,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         ),
         refuse,
         ground.meter.begin,
+        require,
     )
 
     logins, csrf_key = Logins(redis), ground.key.secret("csrf")
@@ -155,7 +158,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             "points_displaced": point_intake.displaced,
         },
     )
-    return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
+    return Root(api.klein, enrolment.routes(refuse, require), longpoll.resource)
 
 
 def own_version() -> str:

@@ -9,7 +9,7 @@ from twisted.web.http import Request
 from deployer.errors import InvalidError, UnauthorizedError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.failpoints import reach
-from deployer.links.resource import AgentResource, Refuse, encode, read
+from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.model import limits
 from deployer.protocol.signing import read_public
@@ -39,12 +39,12 @@ class Enrolment:
         self._wall = wall
         self._introduction = introduction
 
-    def routes(self, refuse: Refuse) -> dict[bytes, AgentResource]:
+    def routes(self, refuse: Refuse, require: Require = lambda _: None) -> dict[bytes, AgentResource]:
         """The resources by their paths."""
         return {
-            b"/agent/v1/join": AgentResource(b"POST", self._join, refuse),
-            b"/agent/v1/challenge": AgentResource(b"GET", self._challenge, refuse),
-            b"/agent/v1/session": AgentResource(b"POST", self._session, refuse),
+            b"/agent/v1/join": AgentResource(b"POST", self._join, refuse, require=require),
+            b"/agent/v1/challenge": AgentResource(b"GET", self._challenge, refuse, require=require),
+            b"/agent/v1/session": AgentResource(b"POST", self._session, refuse, require=require),
         }
 
     async def _join(self, request: Request) -> bytes:

@@ -8,7 +8,7 @@ from twisted.web.http import Request
 
 from deployer.errors import ForbiddenError, InvalidError, MalformedError, UnauthorizedError
 from deployer.kit.http.channel import mark_authenticated
-from deployer.links.resource import AgentResource, Refuse, encode, read
+from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.protocol.facts import MAX_FACTS_BYTES, FactsAnswer, HostFacts
 from deployer.protocol.ids import AgentId
@@ -52,6 +52,7 @@ class LongPoll:
         handlers: Handlers,
         refuse: Refuse,
         begin: Callable[[str, str, Request], None] = lambda *_: None,
+        require: Require = lambda _: None,
     ) -> None:
         self._sessions = sessions
         self._handlers = handlers
@@ -65,7 +66,9 @@ class LongPoll:
             "facts": ("POST", self._facts),
         }
         self._routes = {
-            name.encode(): AgentResource(method.encode(), serve, refuse, partial(begin, f"/<gid>/<nid>/{name}", method))
+            name.encode(): AgentResource(
+                method.encode(), serve, refuse, partial(begin, f"/<gid>/<nid>/{name}", method), require
+            )
             for name, (method, serve) in served.items()
         }
 

@@ -9,7 +9,7 @@ import msgspec
 from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
-from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -18,12 +18,13 @@ from deployer.kit.clock import Clock
 from deployer.protocol.wire import MEDIA_TYPE, Problem
 from deployer_agent.errors import LinkError, ProblemError
 from deployer_agent.link.body import Body, collect
+from deployer_agent.link.trust import NOT_ITS_NAME
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 POST_S: Final = 30.0
 _OK: Final = 200
 _WRAPPED: Final = (ResponseFailed, RequestTransmissionFailed, RequestGenerationFailed)
-_LOST: Final = (*_WRAPPED, ConnectError, ConnectionClosed, DNSLookupError, TlsError)
+_LOST: Final = (*_WRAPPED, ConnectError, ConnectionClosed, DNSLookupError, TlsError, *NOT_ITS_NAME)
 
 T = TypeVar("T")
 
@@ -74,6 +75,8 @@ class Http:
         try:
             response = await self._agent.request(method, self._url + path.encode(), headers, producer)
             content = await collect(response, MAX_ANSWER_BYTES)
+        except ConnectingCancelledError as error:
+            raise CancelledError from error
         except _WRAPPED as error:
             if any(reason.check(CancelledError) for reason in error.reasons):
                 raise CancelledError from error
@@ -122,4 +125,8 @@ def _sentence(error: BaseException) -> str:
     """Find what lies under Twisted's wrappers."""
     reasons: list[Any] = getattr(error, "reasons", [])
     inner = reasons[0].value if reasons else error
+    if isinstance(inner, NOT_ITS_NAME):
+        return "the master cannot be reached: the certificate that is shown is for another name"
+    if isinstance(inner, TlsError) and inner.args and isinstance(inner.args[0], list):
+        return f"the master cannot be reached: TLS failed: {', '.join(str(one[-1]) for one in inner.args[0])}"[:300]
     return f"the master cannot be reached: {inner or type(inner).__name__}"[:300]

@@ -54,7 +54,7 @@ from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.door import Address, Door
 from deployer_agent.link.facts import FactsLink
 from deployer_agent.link.firstcontact import read_pin
-from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, store_identity
+from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, place_of, store_identity
 from deployer_agent.link.join import Wish, join
 from deployer_agent.link.link import Link, Outboxes
 from deployer_agent.link.longpoll import LongPoll
@@ -138,6 +138,7 @@ class Agent(Service):
             self._reactor.callFromThread,
             create=not (data_dir / KEY_FILE).exists(),
             on_full=space.full,
+            place=place_of(data_dir),
         )
         space.start()
         key = ensure_key(data_dir)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -115,3 +116,26 @@ def test_a_master_with_a_ca_for_agents_takes_no_agent_without_its_certificate(tm
         assert set(secure.states()) == {"1:3"}
     finally:
         secure.stop()
+
+
+def test_of_an_agent_and_its_copy_one_works_and_the_other_says_why_not(secure: Secure, tmp_path: Path) -> None:
+    token = (secure.data / "join-token").read_text().strip()
+    first = secure.agent("a1", token, "--nid=1")
+    until(lambda: secure.states() == {"1:1": "online"}, what="the agent to be online")
+    first.stop()
+    shutil.copytree(tmp_path / "a1", tmp_path / "a2")
+    first.start()
+    until(lambda: first.text().count("is open") == 2, what="the agent to be back")
+    copy = secure.agent("a2", token, "--nid=1")
+    until(lambda: "other_instance" in copy.text(), what="the copy to be refused")
+    append = {"cmd": "/bin/sh", "args": ["-c", f"echo x >> {tmp_path}/runs"]}
+    for number in range(5):
+        job = {"cmd": "execute", "args": append, "target": "1:1", "id": f"j{number}"}
+        assert secure.ask("POST", "/api/v1/jobs?wait=60", job)["state"] == "OK"
+    assert (tmp_path / "runs").read_text().split() == ["x"] * 5
+    assert first.text().count("is open") == 2
+    assert "is open" not in copy.text()
+    assert secure.ask("GET", "/api/v1/agents/1:1")["duplicate"]["outcome"] == "refused"
+    assert "another instance" in secure.master.text()
+    first.kill()
+    until(lambda: "is open" in copy.text(), what="the copy to take over", deadline_s=120)

@@ -6,7 +6,7 @@ from functools import partial
 from msgspec import Struct
 from twisted.web.http import Request
 
-from deployer.errors import ForbiddenError, InvalidError, MalformedError, UnauthorizedError
+from deployer.errors import ForbiddenError, InvalidError, MalformedError, PollAgainError, UnauthorizedError
 from deployer.kit.http.channel import mark_authenticated
 from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
@@ -81,7 +81,10 @@ class LongPoll:
     async def _poll(self, request: Request) -> bytes:
         session = await self._session(request)
         count, wait_s = _number(request, b"n", MAX_COMMANDS), _number(request, b"wait", int(POLL_S))
-        claimed = await self._handlers.poll(session, count, wait_s)
+        try:
+            claimed = await self._handlers.poll(session, count, wait_s)
+        except PollAgainError:
+            claimed = []
         return b'{"commands":[' + b",".join(claimed) + b"]}"
 
     async def _accept(self, request: Request) -> bytes:

@@ -14,6 +14,9 @@ from deployer.kit.settings import Settings, SettingsError, load
 
 ENVIRONMENT: Final = "DEPLOYER_"
 _COLON: Final = re.compile(r"(?<!\\):")  # one that is not escaped, as in an IPv6 address
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEFAULT_HTTP: Final = "tcp:8966:interface=127.0.0.1"
 
@@ -29,6 +32,9 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redis_max_memory: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 2 * 1024**3
     redis_wait_s: Annotated[float, Meta(gt=0)] = 60.0
     accept_data_loss: bool = False
+    auto_tls: bool = False
+    tls_names: tuple[str, ...] = ()
+    client_ca_file: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None
@@ -49,13 +55,33 @@ def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str,
 def _check(settings: MasterSettings) -> None:
     if settings.redis is not None and settings.key_file is None:
         raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
+    if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
+        raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
     proxies(settings)
+    _check_names(settings)
     for description in settings.http:
-        if not settings.allow_plaintext and not _is_private(description):
+        if not settings.allow_plaintext and not _is_private(description, settings.auto_tls):
             raise StartError(
                 f"{description} would carry tokens in plain text over the network: "
-                "use ssl:, interface=127.0.0.1, or allow_plaintext"
+                "use auto_tls, ssl:, interface=127.0.0.1, or allow_plaintext"
             )
+
+
+def _is_tls(description: str) -> bool:
+    return description.startswith("ssl:")
+
+
+def _check_names(settings: MasterSettings) -> None:
+    for name in settings.tls_names:
+        if not _HOST.fullmatch(name) and not _is_address(name):
+            raise StartError(f"tls_names has host names (a first part of * stands for any) and addresses, not {name!r}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def proxies(settings: MasterSettings) -> tuple[Network, ...]:
@@ -66,10 +92,10 @@ def proxies(settings: MasterSettings) -> tuple[Network, ...]:
         raise StartError(f"trusted_proxies has addresses or networks: {error}") from None
 
 
-def _is_private(description: str) -> bool:
+def _is_private(description: str, auto_tls: bool) -> bool:  # noqa: FBT001 (a setting)
     """Tell whether an endpoint is encrypted or reached from this host only."""
     kind, _, rest = description.partition(":")
-    if kind in {"ssl", "unix"}:
+    if kind in {"ssl", "unix"} or (kind == "tcp" and auto_tls):
         return True
     parts = _COLON.split(rest)
     interface = next((part.removeprefix("interface=") for part in parts if part.startswith("interface=")), "")

@@ -86,6 +86,18 @@ class OtherInstanceError(ConflictError):
     code = "other_instance"
 
 
+class QuarantinedError(ConflictError):
+    """Instances with one key have taken over from each other too often."""
+
+    code = "quarantined"
+
+
+class PollAgainError(DeployerError):
+    """A poll ends early, so that the next one shows that the agent lives; no client sees this."""
+
+    code = "poll_again"
+
+
 class QueueFullError(DeployerError):
     """A queue is at its limit; try again later."""
 

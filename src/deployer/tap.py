@@ -33,6 +33,7 @@ class Options(usage.Options):
     optFlags: ClassVar = [
         ["check", None, "print the settings with the source of each value and exit"],
         ["new-admin-token", None, "make another admin token in the data directory and exit"],
+        ["auto-tls", None, "serve TLS with a certificate of the installation's own CA"],
         ["allow-plaintext", None, "accept plain HTTP from other hosts too"],
         ["accept-data-loss", None, "accept a Redis that may lose accepted work"],
     ]
@@ -57,12 +58,13 @@ class Options(usage.Options):
         """Read all settings, so that a wrong one ends the start with one line."""
         given = {name.replace("-", "_"): self[name] for name in ("data-dir", "redis", "key-file")}
         given |= {
-            name.replace("-", "_"): self[name] or None for name in ("http", "allow-plaintext", "accept-data-loss")
+            name.replace("-", "_"): self[name] or None
+            for name in ("http", "auto-tls", "allow-plaintext", "accept-data-loss")
         }
         if given["redis"] and "://" not in given["redis"] and not given["redis"].startswith("unix:"):
             given["redis"] = f"redis://{given['redis']}"
-        given["allow_plaintext"] = True if given["allow_plaintext"] else None
-        given["accept_data_loss"] = True if given["accept_data_loss"] else None
+        for flag in ("auto_tls", "allow_plaintext", "accept_data_loss"):
+            given[flag] = True if given[flag] else None
         try:
             self.settings = read(self["config"], given)
             arm(os.environ, MASTER)

@@ -13,10 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeadlineError
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.logger import Logger
-from twisted.web.client import Agent as WebAgent
-from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
 from deployer.kit.clock import WallClock, sleep
 from deployer.kit.files import private_dir
@@ -54,9 +51,10 @@ from deployer_agent.facts.host import HostReader
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.space import Space
 from deployer_agent.link.complaints import Complaints
+from deployer_agent.link.door import Address, Door
 from deployer_agent.link.facts import FactsLink
-from deployer_agent.link.http import Http
-from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, store_identity
+from deployer_agent.link.firstcontact import read_pin
+from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, place_of, store_identity
 from deployer_agent.link.join import Wish, join
 from deployer_agent.link.link import Link, Outboxes
 from deployer_agent.link.longpoll import LongPoll
@@ -80,7 +78,6 @@ OUTBOX_FILE: Final = "outbox.db"
 STATISTICS_FILE: Final = "statistics.db"
 MESSAGES_DIR: Final = "messages"
 SCRIPTS_DIR: Final = "scripts"
-CONNECT_S: Final = 10.0
 FORGET_S: Final = 3600.0
 PROCESSES_S: Final = 2.0
 SPACE_S: Final = 5.0
@@ -105,9 +102,7 @@ class Agent(Service):
         self._journal: Journal | None = None
         self._working: Working | None = None
         self._notifier = Notifier(os.environ, reactor)
-        self._pool = HTTPConnectionPool(reactor, persistent=True)
-        self._pool.maxPersistentPerHost = 16
-        self._pool.cachedConnectionTimeout = 30
+        self._door = Door(address(settings), reactor)
 
     def startService(self) -> None:
         """Begin as soon as the reactor runs, so that a failure can stop it."""
@@ -143,11 +138,12 @@ class Agent(Service):
             self._reactor.callFromThread,
             create=not (data_dir / KEY_FILE).exists(),
             on_full=space.full,
+            place=place_of(data_dir),
         )
         space.start()
         key = ensure_key(data_dir)
         identity = await self._identity(data_dir, key)
-        http = self._http(identity.ca)
+        http = self._door.http(identity.ca)
         proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions))
         requests = Requests(http, Session(http, proof, self._reactor), identity.agent)
         self._working = Working(
@@ -172,14 +168,9 @@ class Agent(Service):
         if token_file is None:
             raise StartError("this agent has not joined yet: give it a join token with --join-token-file")
         wish = Wish(Path(token_file), self._settings.gid, self._settings.nid)
-        identity = await join(self._http(None), key, wish, self._reactor)
+        identity = await join(self._door, key, wish, self._reactor)
         store_identity(data_dir, identity)
         return identity
-
-    def _http(self, pinned: str | None) -> Http:
-        policy = trust(self._settings.ca_file, pinned)
-        agent = WebAgent(self._reactor, contextFactory=policy, connectTimeout=CONNECT_S, pool=self._pool)
-        return Http(agent, self._reactor, self._settings.url, own_version())
 
     async def _stop(self) -> None:
         self._notifier.stopping()
@@ -189,7 +180,7 @@ class Agent(Service):
             await self._working.stop(self._settings.stop_s)
         if self._journal is not None:
             self._journal.close()
-        await self._pool.closeCachedConnections()
+        await self._door.forget()
         self._notifier.stopped()
 
 
@@ -438,14 +429,16 @@ def places(data_dir: str) -> dict[str, str]:
     }
 
 
-def trust(ca_file: str | None, pinned: str | None) -> BrowserLikePolicyForHTTPS:
-    """Whose certificates are believed: those of the given CA or the installation's own, else the system's roots."""
-    try:
-        pem = Path(ca_file).read_bytes() if ca_file is not None else (pinned or "").encode()
-        roots = trustRootFromCertificates([Certificate.loadPEM(pem)]) if pem else None
-    except Exception as error:  # noqa: BLE001 (OpenSSL's errors have no common base)
-        raise StartError(f"the CA {ca_file or 'of the installation'} cannot be read: {error}") from None
-    return BrowserLikePolicyForHTTPS(roots) if roots is not None else BrowserLikePolicyForHTTPS()
+def address(settings: AgentSettings) -> Address:
+    """What the operator says of the master."""
+    return Address(
+        url=settings.url,
+        ca_file=settings.ca_file,
+        pin=read_pin(settings.ca_fingerprint) if settings.ca_fingerprint else "",
+        certificate=settings.tls_cert or "",
+        key=settings.tls_key or "",
+        version=own_version(),
+    )
 
 
 def own_version() -> str:

@@ -17,6 +17,7 @@ from deployer.protocol.ids import GridId, Name, NodeId
 from deployer_agent.commands.extension import ExtensionSettings
 from deployer_agent.commands.startup import StartupSettings, in_order
 from deployer_agent.errors import StartError
+from deployer_agent.link.firstcontact import read_pin
 
 ENVIRONMENT: Final = "DEPLOYER_AGENT_"
 MIB: Final = 1024 * 1024
@@ -31,6 +32,9 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     nid: NodeId | None = None
     join_token_file: str | None = None
     ca_file: str | None = None
+    ca_fingerprint: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     allow_plaintext: bool = False
     allow_root: bool = False
     max_tasks: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -60,6 +64,7 @@ def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str,
     except SettingsError as error:
         raise StartError(str(error)) from None
     _check_url(settings.values)
+    _check_trust(settings.values)
     _check_own(settings.values)
     return settings
 
@@ -87,6 +92,19 @@ def _check_url(settings: AgentSettings) -> None:
         raise StartError(f"url must be http://HOST:PORT or https://HOST:PORT, not {settings.url!r}")
     if parts.scheme == "http" and not settings.allow_plaintext and not _is_loopback(parts.hostname or ""):
         raise StartError(f"{settings.url} is not encrypted and not this host: use https, or allow_plaintext")
+
+
+def _check_trust(settings: AgentSettings) -> None:
+    if settings.tls_key is not None and settings.tls_cert is None:
+        raise StartError("tls_key without tls_cert: the agent shows a certificate when it has both")
+    if settings.ca_fingerprint is None:
+        return
+    try:
+        read_pin(settings.ca_fingerprint)
+    except ValueError as error:
+        raise StartError(f"ca_fingerprint: {error}") from None
+    if settings.url.startswith("http:"):
+        raise StartError("with ca_fingerprint the url must be https: plain http shows no CA")
 
 
 def _is_loopback(host: str) -> bool:

@@ -30,6 +30,14 @@ class Options(usage.Options):
         ["nid", None, None, "number in the grid; without it the master gives one"],
         ["join-token-file", None, None, "file with the join token, needed until the agent has joined"],
         ["ca-file", None, None, "PEM of the CA that the master's certificate is from"],
+        [
+            "ca-fingerprint",
+            None,
+            None,
+            "sha256:… of the master's CA, as the master tells it (a join token may hold it)",
+        ],
+        ["tls-cert", None, None, "PEM of the agent's own certificate, for a master that asks for one"],
+        ["tls-key", None, None, "PEM of its key; without it tls-cert holds both"],
     ]
     optFlags: ClassVar = [
         ["allow-root", None, "let jobs run as root when the agent does"],
@@ -39,7 +47,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read all settings, so that a wrong one ends the start with one line."""
-        texts = ("data-dir", "url", "gid", "nid", "join-token-file", "ca-file")
+        texts = ("data-dir", "url", "gid", "nid", "join-token-file", "ca-file", "ca-fingerprint", "tls-cert", "tls-key")
         given: dict[str, Any] = {name.replace("-", "_"): self[name] for name in texts}
         given |= {name.replace("-", "_"): True if self[name] else None for name in ("allow-root", "allow-plaintext")}
         try:

@@ -11,7 +11,7 @@ from deployer_agent.errors import StartError
 from deployer_agent.tap import Options
 
 FILE = Path(__file__).resolve().parents[2] / "etc" / "agent.toml"
-EXAMPLES = {"gid", "nid", "join_token_file", "ca_file", "policy_file"}
+EXAMPLES = {"gid", "nid", "join_token_file", "ca_file", "ca_fingerprint", "tls_cert", "tls_key", "policy_file"}
 TABLES = {"startup", "extensions"}
 
 

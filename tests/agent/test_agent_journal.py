@@ -232,3 +232,16 @@ def test_a_journal_of_the_first_schema_goes_on(tmp_path: Path) -> None:
             (row,) = statements.unsent(database)
             assert (row.key, row.stage, row.history) == (("old", 1), "STARTED", History(begun=1))
             assert runs.processes(database) == []
+
+
+def test_a_copy_in_another_place_is_another_instance(tmp_path: Path) -> None:
+    def instance(place: str) -> str:
+        journal = Journal.open(tmp_path / "journal.db", lambda: 1.0, lambda *_: None, create=True, place=place)
+        journal.close()
+        return journal.instance
+
+    here = instance("here")
+    assert instance("here") == here
+    there = instance("there")
+    assert there != here
+    assert instance("there") == instance("") == there

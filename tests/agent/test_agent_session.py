@@ -11,13 +11,13 @@ from twisted.web.http_headers import Headers
 
 from deployer.protocol.ids import AgentId
 from deployer.protocol.wire import ChallengeAnswer, PollAnswer, SessionAnswer
-from deployer_agent.assembly import trust
 from deployer_agent.errors import LinkError, StartError
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.http import MAX_ANSWER_BYTES, Http
 from deployer_agent.link.lane import Lane, Traffic
 from deployer_agent.link.requests import POLL_GRACE_S
 from deployer_agent.link.session import Proof, Session
+from deployer_agent.link.trust import Trust
 
 
 class Master:
@@ -210,4 +210,4 @@ def test_a_ca_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("garbage")
     for name in ("ca.pem", "missing.pem"):
         with pytest.raises(StartError, match=name):
-            trust(str(tmp_path / name), None)
+            Trust(str(tmp_path / name), None)

@@ -67,12 +67,6 @@ async def test_a_newer_session_ends_the_older(served: Served, agent: WireAgent) 
     assert (stale.status, stale.code) in {(409, "stale_session"), (401, "unauthorized")}
 
 
-async def test_another_instance_with_the_key_is_told_so(served: Served, agent: WireAgent) -> None:
-    agent.instance = "a" * 32
-    reply = await agent.open()
-    assert (reply.status, reply.code) == (409, "other_instance")
-
-
 @pytest.mark.parametrize(
     ("route", "body"),
     [

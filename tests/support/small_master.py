@@ -1,5 +1,6 @@
 """A master of one agent that speaks wire.py on a real loopback socket, and misbehaves on demand."""
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Raw
 from twisted.internet.defer import Deferred
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -23,12 +25,32 @@ from deployer.protocol.wire import MEDIA_TYPE, AcceptRequest, LogBatch, ResultBa
 FAR = 4_000_000_000_000
 
 
+class _Site(Site):
+    """Knows its connections."""
+
+    def __init__(self, resource: Resource) -> None:
+        Site.__init__(self, resource)
+        self._made: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        made = Site.buildProtocol(self, addr)
+        self._made.append(made)
+        return made
+
+    def abort(self) -> None:
+        """Cut what is connected."""
+        for one in self._made:
+            with contextlib.suppress(AttributeError):  # it is gone already
+                one._channel.transport.abortConnection()
+
+
 class SmallMaster(Resource):
     """Keeps what the agent told it. `trouble` maps a route to what is done instead of answering, once each."""
 
     isLeaf = True
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, creator: Any = None) -> None:
+        """`creator`: makes connections with TLS (Twisted's IOpenSSLServerConnectionCreator)."""
         Resource.__init__(self)
         self.key = Ed25519PrivateKey.generate()
         self.commands: list[Envelope] = []
@@ -45,8 +67,13 @@ class SmallMaster(Resource):
         self._tokens: set[str] = set()
         self._changed: list[Deferred[None]] = []
         self._reactor = reactor
-        self._port = reactor.listenTCP(0, Site(self), interface="127.0.0.1")
-        self.url = f"http://127.0.0.1:{self._port.getHost().port}"
+        self.ca: str | None = None
+        site: Any = _Site(self)
+        self.abort_connections = site.abort
+        factory = site if creator is None else TLSMemoryBIOFactory(creator, False, site, reactor)
+        self._port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.port = self._port.getHost().port
+        self.url = f"http://127.0.0.1:{self.port}" if creator is None else f"https://localhost:{self.port}"
 
     async def stop(self) -> None:
         """Let go of all polls and of the port."""
@@ -126,7 +153,13 @@ class SmallMaster(Resource):
     def _do_join(self, request: Request) -> None:
         answer(
             request,
-            {"gid": 1, "nid": 1, "company": "default", "ca": None, "master_keys": [public_text(self.key.public_key())]},
+            {
+                "gid": 1,
+                "nid": 1,
+                "company": "default",
+                "ca": self.ca,
+                "master_keys": [public_text(self.key.public_key())],
+            },
         )
 
     def _do_challenge(self, request: Request) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from deployer.assembly.listeners import NO_TLS, Tls
 from deployer.config import Network
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
@@ -40,6 +41,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     log_share: int = limits.LOG_SHARE_BYTES
     proxies: tuple[Network, ...] = ()
     meter: Meter
+    tls: Tls = NO_TLS
 
 
 class Core(Struct, frozen=True):

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
 from deployer.assembly.core import Core, Ground, build_core, build_mover
+from deployer.assembly.listeners import Listeners
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.config import MasterSettings, proxies
@@ -36,7 +36,6 @@ from deployer.stores.installation import Installations
 from deployer.stores.master_key import MasterKey
 
 KEY_FILE: Final = "master.key"
-BACKLOG: Final = 1024
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
 LOOK_S: Final = 0.02
@@ -60,7 +59,7 @@ class Master(Service):
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
         self._core: Core | None = None
-        self._ports: list[Any] = []
+        self._listeners: Listeners | None = None
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
 
@@ -89,7 +88,11 @@ class Master(Service):
         key = _master_key(self._settings, data_dir)
         self._storage = storage = Storage(self._settings, self._reactor, self._hub)
         await storage.start()
-        installation = await storage.patiently(lambda: ensure_installation(storage.redis, key, data_dir, self._wall))
+        self._listeners = listeners = Listeners(self._settings, key, self._reactor, self._wall)
+        pin = listeners.tls.pin
+        installation = await storage.patiently(
+            lambda: ensure_installation(storage.redis, key, data_dir, self._wall, pin)
+        )
         self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
         MultiService.startService(self._upkeep)
         ground = Ground(
@@ -103,6 +106,7 @@ class Master(Service):
             meter=self._meter,
             wall=self._wall,
             memory=self._upkeep.memory,
+            tls=listeners.tls,
         )
         core = build_core(ground)
         self._core = core
@@ -110,10 +114,7 @@ class Master(Service):
         self._keep_audit(ground, core)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
-        for description in self._settings.http:
-            port = await serverFromString(self._reactor, with_backlog(description)).listen(site)
-            self._ports.append(port)
-            self.log.info("ready: the API listens at {where}", where=str(port.getHost()))
+        await listeners.open(site)
 
     def _measure(self, site: HardenedSite, ground: Ground) -> None:
         """Show what this master knows of itself."""
@@ -150,8 +151,8 @@ class Master(Service):
         if self._site is not None:
             self._site.drain()
             await sleep(self._reactor, usual if self._settings.drain_s is None else self._settings.drain_s)
-        for port in self._ports:
-            await port.stopListening()
+        if self._listeners is not None:
+            await self._listeners.close()
         end = self._reactor.seconds() + ANSWER_S
         while self._site is not None and len(self._site.connections) and self._reactor.seconds() < end:
             await sleep(self._reactor, LOOK_S)
@@ -216,13 +217,6 @@ class TokenMaker(Service):
 
 def _data_dir(settings: MasterSettings) -> Path:
     return private_dir(Path(settings.data_dir).resolve())
-
-
-def with_backlog(description: str) -> str:
-    """An endpoint with room for a burst of connections: Twisted's 50 makes the others wait for a second."""
-    if description.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in description:
-        return f"{description}:backlog={BACKLOG}"
-    return description
 
 
 def _hold(data_dir: Path) -> int:

@@ -10,8 +10,9 @@ from deployer.kit.http.peer import Peers
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
-from deployer.links.enrolment import Enrolment
+from deployer.links.enrolment import Enrolment, Introduction
 from deployer.links.longpoll import Handlers, LongPoll
+from deployer.links.resource import Require, require_certificate
 from deployer.links.sessions import Challenges, Sessions
 from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest import openapi
@@ -98,7 +99,8 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
-    enrolment = Enrolment(tokens, agents, sessions, wall, [ground.key.public])
+    enrolment = Enrolment(tokens, agents, sessions, wall, Introduction([ground.key.public], ground.tls.ca))
+    require: Require = require_certificate if ground.tls.clients else lambda _: None
     longpoll = LongPoll(
         sessions,
         Handlers(
@@ -113,6 +115,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         ),
         refuse,
         ground.meter.begin,
+        require,
     )
 
     logins, csrf_key = Logins(redis), ground.key.secret("csrf")
@@ -130,7 +133,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
-            TokenRoutes(tokens, users, agents, wall),
+            TokenRoutes(tokens, users, agents, wall, ground.tls.pin),
             UserRoutes(users, wall),
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             StatsRoutes(agents, points),
@@ -165,7 +168,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             "points_displaced": point_intake.displaced,
         },
     )
-    return Root(api.klein, enrolment.routes(refuse), longpoll.resource)
+    return Root(api.klein, enrolment.routes(refuse, require), longpoll.resource)
 
 
 def own_version() -> str:

@@ -6,9 +6,9 @@ from functools import partial
 from msgspec import Struct
 from twisted.web.http import Request
 
-from deployer.errors import ForbiddenError, InvalidError, MalformedError, UnauthorizedError
+from deployer.errors import ForbiddenError, InvalidError, MalformedError, PollAgainError, UnauthorizedError
 from deployer.kit.http.channel import mark_authenticated
-from deployer.links.resource import AgentResource, Refuse, encode, read
+from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.protocol.facts import MAX_FACTS_BYTES, FactsAnswer, HostFacts
 from deployer.protocol.ids import AgentId
@@ -52,6 +52,7 @@ class LongPoll:
         handlers: Handlers,
         refuse: Refuse,
         begin: Callable[[str, str, Request], None] = lambda *_: None,
+        require: Require = lambda _: None,
     ) -> None:
         self._sessions = sessions
         self._handlers = handlers
@@ -65,7 +66,9 @@ class LongPoll:
             "facts": ("POST", self._facts),
         }
         self._routes = {
-            name.encode(): AgentResource(method.encode(), serve, refuse, partial(begin, f"/<gid>/<nid>/{name}", method))
+            name.encode(): AgentResource(
+                method.encode(), serve, refuse, partial(begin, f"/<gid>/<nid>/{name}", method), require
+            )
             for name, (method, serve) in served.items()
         }
 
@@ -78,7 +81,10 @@ class LongPoll:
     async def _poll(self, request: Request) -> bytes:
         session = await self._session(request)
         count, wait_s = _number(request, b"n", MAX_COMMANDS), _number(request, b"wait", int(POLL_S))
-        claimed = await self._handlers.poll(session, count, wait_s)
+        try:
+            claimed = await self._handlers.poll(session, count, wait_s)
+        except PollAgainError:
+            claimed = []
         return b'{"commands":[' + b",".join(claimed) + b"]}"
 
     async def _accept(self, request: Request) -> bytes:

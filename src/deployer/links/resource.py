@@ -10,13 +10,23 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from deployer.errors import InvalidError, MalformedError, MethodNotAllowedError, UnsupportedTypeError
+from deployer.errors import ForbiddenError, InvalidError, MalformedError, MethodNotAllowedError, UnsupportedTypeError
 from deployer.protocol.codecs import Misfit, NotJson, decode, decode_strict
 from deployer.protocol.wire import MAX_POST_BYTES, MEDIA_TYPE
 
 T = TypeVar("T")
 Refuse = Callable[[Request, Exception], None]
 """Writes an error as problem+json and ends the request (`rest.problems.refuse`)."""
+Require = Callable[[Request], None]
+"""Raises when a request may not reach any route of agents."""
+
+
+def require_certificate(request: Request) -> None:
+    """ForbiddenError when the connection shows no certificate. One of a wrong CA does not get as far as this."""
+    transport = getattr(request.channel, "transport", None)
+    shown = getattr(transport, "getPeerCertificate", lambda: None)()
+    if shown is None:
+        raise ForbiddenError("this master asks agents for a certificate of its own: set tls_cert and tls_key")
 
 
 class AgentResource(Resource):
@@ -30,8 +40,10 @@ class AgentResource(Resource):
         serve: Callable[[Request], Coroutine[Deferred[Any], Any, bytes]],
         refuse: Refuse,
         begin: Callable[[Request], None] = lambda _: None,
+        require: Require = lambda _: None,
     ) -> None:
         Resource.__init__(self)
+        self._require = require
         self._begin = begin
         self._method = method
         self._serve = serve
@@ -51,6 +63,7 @@ class AgentResource(Resource):
 
     async def _answer(self, request: Request) -> None:
         try:
+            self._require(request)
             body = await self._serve(request)
         except CancelledError:
             raise

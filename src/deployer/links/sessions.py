@@ -8,20 +8,22 @@ import struct
 from typing import Final
 
 from msgspec import Struct
+from twisted.logger import Logger
 
-from deployer.errors import UnauthorizedError
-from deployer.kit.clock import Clock, WallClock
+from deployer.errors import OtherInstanceError, QuarantinedError, UnauthorizedError
+from deployer.kit.clock import Clock, WallClock, sleep
 from deployer.kit.failpoints import reach
 from deployer.model import limits
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import read_public, verifies
 from deployer.protocol.wire import SessionAnswer, SessionRequest, session_text
 from deployer.stores import keys
-from deployer.stores.agents import Agents, Opened, Session
+from deployer.stores.agents import Agents, Asked, Opened, Session
 from deployer.stores.redis import Redis
 
 CACHE_S: Final = 1.0
 CACHE_SIZE: Final = 20_000
+PROOF_LOOK_S: Final = 0.25
 _SKEW_S: Final = 5
 
 
@@ -66,6 +68,8 @@ class _Cached(Struct, frozen=True):
 class Sessions:
     """Opens sessions and tells whose token this is."""
 
+    log = Logger()
+
     def __init__(self, redis: Redis, agents: Agents, challenges: Challenges, clock: Clock) -> None:
         self._redis = redis
         self._agents = agents
@@ -83,7 +87,7 @@ class Sessions:
             raise UnauthorizedError("this challenge was used already: ask for another")
         secret = f"dps_{secrets.token_hex(32)}"
         reach("session_begun")
-        epoch = await self._agents.open_session(
+        epoch = await self._enter(
             Opened(
                 agent, request.instance, _digest(secret), request.version, request.hostname or "", request.extensions
             )
@@ -91,6 +95,36 @@ class Sessions:
         reach("session_done")
         return SessionAnswer(
             session=secret, epoch=epoch, lease_s=limits.LEASE_MS / 1000, valid_s=float(limits.SESSION_S)
+        )
+
+    async def _enter(self, opened: Opened) -> int:
+        """The epoch. Another instance that seems to live is given its time to show that it does (RELIABILITY 2.6 g)."""
+        try:
+            entered = await self._agents.enter(opened)
+            if isinstance(entered, int):
+                return entered
+            await self._wait_for(opened, entered)
+            again = await self._agents.enter(opened, entered.at)
+        except (OtherInstanceError, QuarantinedError) as error:
+            self._tell(opened, error.code)
+            raise
+        if isinstance(again, int):
+            self._tell(opened, "took over")
+            return again
+        raise OtherInstanceError("another instance with this key came at the same time: was a data directory copied?")
+
+    async def _wait_for(self, opened: Opened, asked: Asked) -> None:
+        end = self._clock.seconds() + limits.PROOF_S
+        while self._clock.seconds() < end and not await self._agents.has_answered(opened.agent, asked):
+            await sleep(self._clock, PROOF_LOOK_S)
+
+    def _tell(self, opened: Opened, outcome: str) -> None:
+        self.log.warn(
+            "audit: alert: agent {agent} has another instance {instance} on {hostname}: {outcome}",
+            agent=str(opened.agent),
+            instance=opened.instance,
+            hostname=opened.hostname,
+            outcome=outcome,
         )
 
     async def authenticate(self, token: str) -> Session:

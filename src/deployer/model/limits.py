@@ -14,6 +14,11 @@ MESSAGES_S: Final = 10.0
 LEASE_MS: Final = 30_000
 SESSION_S: Final = 3600
 CHALLENGE_S: Final = 60
+PROOF_S: Final = 5.0
+"""How long an instance with the session has to show that it lives, when another one with its key has come."""
+TAKEOVERS: Final = 3
+TAKEOVER_MS: Final = 600_000
+"""So often in this time an instance may take over from one that is silent; then no other one gets a session so long."""
 NOT_AFTER_S: Final = 7 * 86400
 
 COMPANIES: Final = 10_000

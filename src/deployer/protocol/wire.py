@@ -8,7 +8,8 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
    a `SessionRequest`, signed over `session_text()`, answers a `SessionAnswer`. The newest session of an agent is the
    only one: its `epoch` fences all others. It is valid for an hour and renewed before. 401 on any later request means:
    open a new session; 409 `stale_session`: another session replaced this one; 409 `other_instance`: another instance
-   with the same key is alive.
+   with the same key is alive: it was asked (its poll ended early) and polled again within 5 s. One that does not is
+   taken over from, three times in ten minutes; then 409 `quarantined` to all but the present one, for ten minutes.
 3. Commands. `GET /{gid}/{nid}/cmd?n=COUNT&wait=S` lasts S s, 15 at most, and answers a `PollAnswer`: 0 to COUNT
    envelopes and all kills.
    What was sent and not accepted within the lease comes again.

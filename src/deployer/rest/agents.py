@@ -5,10 +5,10 @@ from msgspec import Struct
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import AgentId
-from deployer.protocol.times import iso_or_none
+from deployer.protocol.times import iso, iso_or_none
 from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
-from deployer.stores.agents import AgentRecord, Agents
+from deployer.stores.agents import AgentRecord, Agents, Duplicate
 
 
 class HostReference(Struct, frozen=True):
@@ -30,6 +30,18 @@ class UsersReference(Struct, frozen=True):
     href: str
 
 
+class DuplicateAnswer(Struct, frozen=True):
+    """Another instance with the agent's key, the last one: a copied data directory, or one whose journal was lost.
+
+    `outcome`: `refused` (the agent lives), `took over` (it did not answer), `quarantined` (too often to be admitted).
+    """
+
+    instance: str
+    hostname: str
+    at: str
+    outcome: str
+
+
 class AgentAnswer(Struct, frozen=True, kw_only=True):
     """An agent as clients see it."""
 
@@ -48,6 +60,7 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     roles: list[str] = []
     labels: dict[str, str] = {}
     extensions: list[str] = []
+    duplicate: DuplicateAnswer | None = None
 
 
 class AgentPage(Struct, frozen=True):
@@ -132,4 +145,9 @@ def _answer(record: AgentRecord) -> AgentAnswer:
         hostname=record.hostname,
         version=record.version,
         extensions=list(record.extensions),
+        duplicate=_duplicate(record.duplicate),
     )
+
+
+def _duplicate(known: Duplicate | None) -> DuplicateAnswer | None:
+    return None if known is None else DuplicateAnswer(known.instance, known.hostname, iso(known.at), known.outcome)

@@ -33,6 +33,7 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.ChangedError: 412,
     errors.StaleSessionError: 409,
     errors.OtherInstanceError: 409,
+    errors.QuarantinedError: 409,
     errors.QueueFullError: 429,
     errors.TooManyError: 429,
     errors.NoSpaceError: 507,

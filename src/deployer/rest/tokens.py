@@ -120,11 +120,13 @@ class TokenRoutes:
 
     log = Logger()
 
-    def __init__(self, tokens: Tokens, users: Users, agents: Agents, wall: WallClock) -> None:
+    def __init__(self, tokens: Tokens, users: Users, agents: Agents, wall: WallClock, pin: str = "") -> None:
+        """`pin`: the fingerprint of our own CA, which goes with each join token."""
         self._tokens = tokens
         self._users = users
         self._agents = agents
         self._wall = wall
+        self._pin = pin
 
     @endpoint("GET", "/api/v1/user", needs=Permission.READ, returns=CallerAnswer)
     async def caller(self, caller: Caller) -> CallerAnswer:
@@ -193,7 +195,7 @@ class TokenRoutes:
         await self._tokens.make(token, caller.company, named, expires)
         self._tell(caller, "makes", token.kid, f"to join grid {body.gid}")
         shown = _join_token(token.kid, _texts(named, expires))
-        return _created(NewJoinTokenAnswer(token=token.text, **_parts(shown)), shown.href)
+        return _created(NewJoinTokenAnswer(token=token.pinned(self._pin), **_parts(shown)), shown.href)
 
     @endpoint("DELETE", "/api/v1/join-tokens/<token_id>", needs=Permission.MANAGE, returns=Revoked)
     async def revoke_joining(self, caller: Caller, token_id: str) -> Revoked:

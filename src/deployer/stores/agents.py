@@ -6,7 +6,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from deployer.errors import ConflictError, NotFoundError, OtherInstanceError, StaleSessionError, UnauthorizedError
+from deployer.errors import (
+    ConflictError,
+    NotFoundError,
+    OtherInstanceError,
+    PollAgainError,
+    QuarantinedError,
+    StaleSessionError,
+    UnauthorizedError,
+)
 from deployer.model import limits, retention
 from deployer.model.access import AgentSet
 from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
@@ -23,6 +31,15 @@ WIRE_BYTES = 8 * 1024 * 1024
 AgentState = Literal["pending", "online", "overdue", "offline", "draining", "revoked"]
 
 
+class Duplicate(Struct, frozen=True, kw_only=True):
+    """Another instance with an agent's key, the last one: when, and what became of it. `at`: epoch ms."""
+
+    instance: str
+    hostname: str
+    at: int
+    outcome: str
+
+
 class AgentRecord(Struct, frozen=True, kw_only=True):
     """An agent as it stands. `last_seen`, `joined`: epoch ms, None when never."""
 
@@ -34,6 +51,7 @@ class AgentRecord(Struct, frozen=True, kw_only=True):
     extensions: Sequence[str]
     last_seen: int | None
     joined: int | None
+    duplicate: Duplicate | None = None
 
 
 class Session(Struct, frozen=True):
@@ -54,6 +72,12 @@ class Opened(Struct, frozen=True):
     version: str
     hostname: str
     extensions: Sequence[str] = ()
+
+
+class Asked(Struct, frozen=True):
+    """The instance with the session was asked at this time (Redis time, ms) whether it lives."""
+
+    at: int
 
 
 class Entry(Struct, frozen=True):
@@ -110,27 +134,23 @@ class Agents:
         return self._redis.damage.read(keys.agent(agent), bytes.decode, raw)
 
     async def open_session(self, opened: Opened) -> int:
-        """Replace the agent's session; the new epoch."""
-        answer = await self._redis.run(
-            scripts.SESSION,
-            [keys.agent(opened.agent), keys.session(opened.digest)],
-            [
-                str(opened.agent),
-                opened.instance,
-                opened.digest,
-                limits.SESSION_S,
-                OVERDUE_MS,
-                opened.version,
-                opened.hostname,
-                _encode(opened.extensions),
-            ],
-        )
-        word = answer[0].decode()
-        if word == "OTHER_INSTANCE":
-            raise OtherInstanceError("another instance with this key is alive: was the agent's data directory copied?")
-        if word != "OK":
-            raise UnauthorizedError("this agent is not known here any more")
-        return int(answer[1])
+        """Replace the agent's session unless another instance was heard lately; the new epoch."""
+        answer = await self._redis.run(scripts.SESSION, *_session_arguments(opened))
+        return int(_admitted(answer)[1])
+
+    async def enter(self, opened: Opened, asked: int | None = None) -> int | Asked:
+        """Replace the agent's session, the new epoch; or what is to be waited for before coming again with its time."""
+        named, arguments = _session_arguments(opened)
+        more = ["" if asked is None else asked, limits.TAKEOVER_MS, limits.TAKEOVERS]
+        answer = await self._redis.run(scripts.SESSION, named, [*arguments, *more])
+        if answer[0] == b"ASKED":
+            return Asked(int(answer[1]))
+        return int(_admitted(answer)[1])
+
+    async def has_answered(self, agent: AgentId, asked: Asked) -> bool:
+        """Tell whether the instance with the session has shown that it lives."""
+        raw = await self._redis.read("HGET", keys.agent(agent), "answered")
+        return raw is not None and raw.isdigit() and int(raw) >= asked.at
 
     async def session(self, digest: str) -> Session | None:
         """Whom the session with this digest stands for; None when there is none or it has ended."""
@@ -150,7 +170,10 @@ class Agents:
         What is none ends as CORRUPT: among the others it would make the answer unreadable for ever.
         """
         arguments = [str(session.agent), session.epoch, count, limits.LEASE_MS, TOUCH_MS, CLAIM_BYTES, WIRE_BYTES]
-        damaged, *flat = _fresh(await self._redis.run(scripts.CLAIM, _keys(session), arguments))
+        answer = await self._redis.run(scripts.CLAIM, _keys(session), arguments)
+        if answer[0] == b"AGAIN":
+            raise PollAgainError("ask again at once")
+        damaged, *flat = _fresh(answer)
         self._redis.damage.tasks_ended(session.company, damaged)
         claimed = list(zip(flat[::2], flat[1::2], strict=True))
         bad = [id_ for id_, wire in claimed if not _is_envelope(wire)]
@@ -262,7 +285,19 @@ class Agents:
 _encode = msgspec.json.Encoder().encode
 _envelope = msgspec.json.Decoder(Envelope).decode
 _names = msgspec.json.Decoder(list[str]).decode
-_FIELDS = ("company", "state", "hostname", "version", "extensions", "last_seen", "joined")
+_FIELDS = (
+    "company",
+    "state",
+    "hostname",
+    "version",
+    "extensions",
+    "last_seen",
+    "joined",
+    "rival",
+    "rival_host",
+    "rival_at",
+    "rival_outcome",
+)
 _JOIN_REFUSALS = {
     "EXPIRED": "this join token is unknown or has expired: make another",
     "USED": "this join token has been used up: make another",
@@ -293,9 +328,8 @@ def _place(agent: AgentId) -> str:
 
 
 def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
-    company, state, hostname, version, extensions, last_seen, joined = (
-        None if raw is None else raw.decode() for raw in fields
-    )
+    texts = [None if raw is None else raw.decode() for raw in fields]
+    company, state, hostname, version, extensions, last_seen, joined = texts[:7]
     if company is None:
         return None
     return AgentRecord(
@@ -307,4 +341,39 @@ def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
         extensions=_names(extensions or "[]"),
         last_seen=None if last_seen is None else int(last_seen),
         joined=None if joined is None else int(joined),
+        duplicate=_duplicate(*texts[7:]),
     )
+
+
+def _duplicate(rival: str | None, host: str | None, at: str | None, outcome: str | None) -> Duplicate | None:
+    if rival is None or at is None:
+        return None
+    return Duplicate(instance=rival, hostname=host or "", at=int(at), outcome=outcome or "")
+
+
+def _session_arguments(opened: Opened) -> tuple[list[str], list[object]]:
+    arguments: list[object] = [
+        str(opened.agent),
+        opened.instance,
+        opened.digest,
+        limits.SESSION_S,
+        OVERDUE_MS,
+        opened.version,
+        opened.hostname,
+        _encode(opened.extensions),
+    ]
+    return [keys.agent(opened.agent), keys.session(opened.digest)], arguments
+
+
+def _admitted(answer: list[Any]) -> list[Any]:
+    word = answer[0]
+    if word == b"OTHER_INSTANCE":
+        raise OtherInstanceError("another instance with this key is alive: was the agent's data directory copied?")
+    if word == b"QUARANTINED":
+        raise QuarantinedError(
+            "instances with this key have taken over from each other too often: end all but one; "
+            f"another one is admitted {limits.TAKEOVER_MS // 60_000} minutes later"
+        )
+    if word != b"OK":
+        raise UnauthorizedError("this agent is not known here any more")
+    return answer

@@ -23,8 +23,13 @@ ADMIN_USER: Final = "admin"
 log = Logger()
 
 
-async def ensure_installation(redis: Redis, key: MasterKey, data_dir: Path, wall: WallClock) -> Installation:
-    """Find the installation in Redis, or make it. The files are written first: a token that no file has is lost."""
+async def ensure_installation(
+    redis: Redis, key: MasterKey, data_dir: Path, wall: WallClock, pin: str = ""
+) -> Installation:
+    """Find the installation in Redis, or make it. The files are written first: a token that no file has is lost.
+
+    `pin`: the fingerprint of our CA, for the join token.
+    """
     installations = Installations(redis)
     found = await installations.require_key(key.public)
     if found is not None:
@@ -32,8 +37,8 @@ async def ensure_installation(redis: Redis, key: MasterKey, data_dir: Path, wall
         log.info("this Redis holds an installation: no token file is written")
         return found
     seed = Seed(new_id(wall()), key.public, Token.new(USER), ADMIN_USER, Token.new(JOIN))
-    _write(data_dir / ADMIN_TOKEN, seed.admin)
-    _write(data_dir / JOIN_TOKEN, seed.join)
+    _write(data_dir / ADMIN_TOKEN, seed.admin.text)
+    _write(data_dir / JOIN_TOKEN, seed.join.pinned(pin))
     if not await installations.make(seed, epoch_ms(wall)):
         for name in (ADMIN_TOKEN, JOIN_TOKEN):
             (data_dir / name).unlink(missing_ok=True)
@@ -50,10 +55,10 @@ async def new_admin_token(redis: Redis, key: MasterKey, data_dir: Path) -> Path:
         raise StartError("there is no installation yet: start the master once")
     token = Token.new(USER)
     path = data_dir / ADMIN_TOKEN
-    _write(path, token)
+    _write(path, token.text)
     await Tokens(redis).add_user_token(token, installation.company, ADMIN_USER, Role.ADMIN)
     return path
 
 
-def _write(path: Path, token: Token) -> None:
-    write_private(path, f"{token.text}\n".encode())
+def _write(path: Path, text: str) -> None:
+    write_private(path, f"{text}\n".encode())

@@ -14,7 +14,9 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:token:<kid>, dpl:join:<kid>  hash   sha (of the secret), company, user, role / gid, uses; name, by, created,
                                             expires, used
     dpl:keys                         hash   public key of an agent -> gid:nid
-    dpl:agent:<gid>:<nid>            hash   company, public_key, epoch, instance, session, state, last_seen, host, ...
+    dpl:agent:<gid>:<nid>            hash   company, public_key, epoch, instance, session, state, last_seen, host, ...;
+                                            asked, polled, answered (whether its instance lives), takeovers,
+                                            takeovers_since, quarantined, rival, rival_host, rival_at, rival_outcome
       …:queue …:control              list   task ids, kills apart
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
       …:current                      string the last numbers of host and processes; expires

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from deployer.errors import StartError
 from deployer.kit.files import TooOpen, read_private, write_private
+from deployer.kit.tls.authority import Authority
 from deployer.protocol.signing import public_text
 
 SECRET_BYTES: Final = 32
@@ -50,3 +51,7 @@ class MasterKey:
         """A secret of 32 bytes for one purpose (HKDF, RFC 5869)."""
         seed = self.private.private_bytes_raw()
         return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=f"deployer {purpose} v1".encode()).derive(seed)
+
+    def authority(self) -> Authority:
+        """The installation's CA: every master makes the same of this key, so there is no more to copy (DESIGN 3)."""
+        return Authority(self.secret("ca, first half") + self.secret("ca, second half"))

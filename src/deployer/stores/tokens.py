@@ -18,7 +18,7 @@ from deployer.stores.users import User, Users
 
 USER: Final = "dpl"
 JOIN: Final = "dpj"
-_FORM = re.compile(r"(dpl|dpj)_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
+_FORM = re.compile(r"(dpl|dpj)_([0-9a-f]{16})_([0-9a-f]{64})(_[0-9a-f]{64})?", re.ASCII)
 _NOBODY = hashlib.sha256(b"").digest()
 
 
@@ -46,9 +46,15 @@ class Token(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Token | None":
-        """Read a token's text; None when it cannot be one."""
+        """Read a token's text; None when it cannot be one. The CA's fingerprint behind a join token is not its part."""
         match = _FORM.fullmatch(text)
-        return None if match is None else cls(*match.groups())
+        if match is None or (match[1] != JOIN and match[4]):
+            return None
+        return cls(match[1], match[2], match[3])
+
+    def pinned(self, pin: str) -> str:
+        """The text of a join token with the CA's fingerprint (hex, or nothing), by which an agent knows its master."""
+        return f"{self.text}_{pin}" if pin else self.text
 
 
 class Tokens:

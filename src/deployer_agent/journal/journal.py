@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.sqlitewriter import CallFromThread, Writer
@@ -21,13 +22,17 @@ from deployer_agent.journal.records import Entry, History, Key, Known, Open, Run
 class Journal:
     """The open journal. `clean`: the agent before this one ended in order, with all its messages on the disk."""
 
+    log = Logger()
+
     def __init__(
         self,
         database: sqlite3.Connection,
         wall: WallClock,
         call_from_thread: CallFromThread,
         on_full: Callable[[], None] = lambda: None,
+        place: str = "",
     ) -> None:
+        self._settle(database, place)
         self.instance = statements.get(database, "instance")
         self.messages = int(statements.get(database, "messages"))
         self.clean = statements.get(database, "clean", "1") == "1"
@@ -45,14 +50,27 @@ class Journal:
         *,
         create: bool,
         on_full: Callable[[], None] = lambda: None,
+        place: str = "",
     ) -> "Journal":
         """Open it, or make it where `create` says that there was never one; JournalError when it cannot be used.
 
-        `on_full` is called when it cannot be written because the disk is full.
+        `on_full` is called when it cannot be written because the disk is full. `place` says where it lies: a journal
+        that comes from elsewhere is a copy, and another instance than the one that may still run there.
         """
         if create and not path.exists():
             create_database(path, secrets.token_hex(16))
-        return cls(open_database(path), wall, call_from_thread, on_full)
+        return cls(open_database(path), wall, call_from_thread, on_full, place)
+
+    def _settle(self, database: sqlite3.Connection, place: str) -> None:
+        known = statements.get(database, "place")
+        if place in {"", known}:
+            return
+        if known:
+            self.log.warn(
+                "this data directory comes from another host or place: the agent is another instance from now on"
+            )
+            statements.put(database, "instance", secrets.token_hex(16))
+        statements.put(database, "place", place)
 
     def close(self) -> None:
         """Write what was asked for and close the file."""

@@ -18,12 +18,13 @@ from deployer.kit.clock import Clock
 from deployer.protocol.wire import MEDIA_TYPE, Problem
 from deployer_agent.errors import LinkError, ProblemError
 from deployer_agent.link.body import Body, collect
+from deployer_agent.link.trust import NOT_ITS_NAME
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 POST_S: Final = 30.0
 _OK: Final = 200
 _WRAPPED: Final = (ResponseFailed, RequestTransmissionFailed, RequestGenerationFailed)
-_LOST: Final = (*_WRAPPED, ConnectError, ConnectionClosed, DNSLookupError, TlsError)
+_LOST: Final = (*_WRAPPED, ConnectError, ConnectionClosed, DNSLookupError, TlsError, *NOT_ITS_NAME)
 
 T = TypeVar("T")
 
@@ -124,4 +125,8 @@ def _sentence(error: BaseException) -> str:
     """Find what lies under Twisted's wrappers."""
     reasons: list[Any] = getattr(error, "reasons", [])
     inner = reasons[0].value if reasons else error
+    if isinstance(inner, NOT_ITS_NAME):
+        return "the master cannot be reached: the certificate that is shown is for another name"
+    if isinstance(inner, TlsError) and inner.args and isinstance(inner.args[0], list):
+        return f"the master cannot be reached: TLS failed: {', '.join(str(one[-1]) for one in inner.args[0])}"[:300]
     return f"the master cannot be reached: {inner or type(inner).__name__}"[:300]

@@ -1,5 +1,8 @@
 """Who this agent is: its key, and what the master told it at the join (DESIGN 5); both in the data directory."""
 
+import contextlib
+import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +18,7 @@ from deployer_agent.errors import IdentityError
 
 KEY_FILE: Final = "agent.key"
 IDENTITY_FILE: Final = "identity.json"
+MACHINE_ID: Final = Path("/etc/machine-id")
 
 
 class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,3 +80,11 @@ def load_identity(data_dir: Path) -> Identity | None:
 def store_identity(data_dir: Path, identity: Identity) -> None:
     """Keep it for ever."""
     write_private(data_dir / IDENTITY_FILE, msgspec.json.encode(identity))
+
+
+def place_of(data_dir: Path) -> str:
+    """Where an agent lives: the machine and the directory; the same over restarts, and another for a copy."""
+    machine = b""
+    with contextlib.suppress(OSError):  # not every system has it
+        machine = MACHINE_ID.read_bytes().strip()[:64]
+    return hashlib.sha256(machine + b"\n" + os.fsencode(data_dir.resolve())).hexdigest()

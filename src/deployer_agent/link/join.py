@@ -12,7 +12,8 @@ from deployer.protocol.signing import public_text
 from deployer.protocol.wire import JoinAnswer, JoinRequest, encode
 from deployer_agent.errors import LinkError
 from deployer_agent.link.complaints import Complaints
-from deployer_agent.link.http import Http
+from deployer_agent.link.door import Door
+from deployer_agent.link.firstcontact import split_token
 from deployer_agent.link.identity import Identity
 from deployer_agent.link.session import hostname
 
@@ -25,23 +26,25 @@ class Wish(Struct, frozen=True):
     nid: int | None
 
 
-async def join(http: Http, key: Ed25519PrivateKey, wish: Wish, clock: Clock) -> Identity:
+async def join(door: Door, key: Ed25519PrivateKey, wish: Wish, clock: Clock) -> Identity:
     """Ask until the master takes us; what it answers to a wrong token is logged once a minute."""
     backoff, complaints = Backoff(), Complaints(clock)
     while True:
         try:
-            return await _ask(http, key, wish)
+            return await ask(door, key, wish)
         except (LinkError, OSError, TooOpen) as error:
             complaints.say("this agent could not join", error)
             await sleep(clock, backoff.next_delay())
 
 
-async def _ask(http: Http, key: Ed25519PrivateKey, wish: Wish) -> Identity:
-    token = read_private(wish.token_file).decode("ascii", "replace").strip()
+async def ask(door: Door, key: Ed25519PrivateKey, wish: Wish) -> Identity:
+    """Ask once. Nothing is sent before the master is known by its CA, where a fingerprint says which one that is."""
+    text = read_private(wish.token_file).decode("ascii", "replace").strip()
+    token, pin = split_token(text)
+    ca = await door.ca(pin)
     request = JoinRequest(
         token=token, public_key=public_text(key.public_key()), hostname=hostname(), gid=wish.gid, nid=wish.nid
     )
-    answer = await http.post("/agent/v1/join", encode(request), JoinAnswer)
-    return Identity(
-        gid=answer.gid, nid=answer.nid, company=answer.company, master_keys=answer.master_keys, ca=answer.ca
-    )
+    answer = await door.http(ca).post("/agent/v1/join", encode(request), JoinAnswer)
+    pinned = await door.settle(ca, answer.ca)
+    return Identity(gid=answer.gid, nid=answer.nid, company=answer.company, master_keys=answer.master_keys, ca=pinned)

@@ -1,12 +1,22 @@
 -- CLAIM: commands for one agent, taken from its queue and noted as in flight in one step.
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, most, lease ms, touch ms, most bytes, most bytes of one command.
--- Answers {OK, ids of damaged tasks, id, wire, …} or {STALE}. Looks at no more than 100 expired leases and 100 + most ids
+-- Answers {OK, ids of damaged tasks, id, wire, …}, {STALE}, or {AGAIN}: end this poll, so that the next one shows that the
+-- agent lives; another instance of it has come, and a poll that waits proves nothing. Looks at no more than 100 expired leases and 100 + most ids
 -- of each list. An id without a record is that of a job that was retired, or of another agent: nothing is lost with it.
 local agent, prefix = KEYS[1], KEYS[2]
-if read(agent, 'epoch')[1] ~= ARGV[2] then
+local known = read(agent, 'epoch', 'asked', 'polled')
+if known[1] ~= ARGV[2] then
   return { 'STALE' }
 end
 local now = now_ms()
+if known[2] and known[2] ~= known[3] then
+  redis.call('HSET', agent, 'polled', known[2])
+  return { 'AGAIN' }
+end
+if known[2] then
+  redis.call('HDEL', agent, 'asked', 'polled')
+  redis.call('HSET', agent, 'answered', int(now))
+end
 touch(agent, ARGV[1], prefix, tonumber(ARGV[5]), now)
 local inflight = agent .. ':inflight'
 sound(inflight, 'zset')

@@ -1,0 +1,141 @@
+"""A master with its own CA and an agent that knows its fingerprint, as real programs."""
+
+import contextlib
+import json
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.certificates import CLIENT, Issuer, kept
+from support.programs import Program
+from support.wait import until
+
+
+class Secure:
+    """A master behind TLS, and agents of it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.data = folder / "master"
+        self.programs: list[Program] = []
+        self.master = self.start(
+            "deployer-master", "master", "--http=tcp:0:interface=127.0.0.1", "--auto-tls", *options
+        )
+        self.port = until(self._port, what="the master to listen")
+        self.url = f"https://localhost:{self.port}"
+
+    def start(self, program: str, name: str, *options: str) -> Program:
+        made = Program(program, self.folder / f"{name}.log", f"--data-dir={self.folder / name}", *options)
+        made.start()
+        self.programs.append(made)
+        return made
+
+    def agent(self, name: str, token: str, *options: str) -> Program:
+        file = self.folder / f"{name}.token"
+        file.touch(mode=0o600)
+        file.write_text(token)
+        options = ("--gid=1", f"--join-token-file={file}", "--allow-root", *options)
+        return self.start("deployer-agent", name, f"--url={self.url}", *options)
+
+    def stop(self) -> None:
+        for program in reversed(self.programs):
+            if program.process is not None and program.process.poll() is None:
+                program.stop()
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {(self.data / 'admin-token').read_text().strip()}"}
+        data = None if body is None else json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 (our own master)
+        context = ssl.create_default_context(cafile=self.data / "tls" / "ca.pem")
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:  # noqa: S310 (as above)
+            return json.load(answer)
+
+    def states(self) -> dict[str, str]:
+        with contextlib.suppress(urllib.error.HTTPError):
+            return {one["id"]: one["state"] for one in self.ask("GET", "/api/v1/agents")["items"]}
+        return {}
+
+    def _port(self) -> str | None:
+        assert self.master.process is not None
+        assert self.master.process.poll() is None, self.master.text()[-3000:]
+        found = [line for line in self.master.text().splitlines() if "the API listens at" in line]
+        return found[-1].partition("port=")[2].rstrip(")") if found else None
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[Secure]:
+    made = Secure(tmp_path)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_an_agent_joins_by_the_fingerprint_in_its_token_and_another_by_an_option(secure: Secure) -> None:
+    token = (secure.data / "join-token").read_text().strip()
+    bare, _, pin = token.rpartition("_")
+    secure.agent("a1", token, "--nid=1")
+    secure.agent("a2", bare, "--nid=2", f"--ca-fingerprint=sha256:{pin}")
+    until(lambda: secure.states() == {"1:1": "online", "1:2": "online"}, what="both agents to be online")
+    stranger = secure.agent("a3", bare, "--nid=3", f"--ca-fingerprint={'0' * 64}")
+    until(lambda: "shows no CA with the fingerprint" in stranger.text(), what="the third to say why it does not join")
+    assert stranger.text().count("could not join") == 1
+    made = secure.ask("POST", "/api/v1/join-tokens", {"name": "more"})
+    assert made["token"].endswith(f"_{pin}")
+    job = {"cmd": "execute", "args": {"cmd": "/bin/echo", "args": ["hi"]}, "target": "1:2", "id": "hi"}
+    assert secure.ask("POST", "/api/v1/jobs?wait=60", job)["state"] == "OK"
+    assert set(secure.states()) == {"1:1", "1:2"}
+    texts = "".join(program.text() for program in secure.programs)
+    assert bare.rpartition("_")[2] not in texts
+
+
+def test_a_master_with_a_ca_for_agents_takes_no_agent_without_its_certificate(tmp_path: Path) -> None:
+    agents = Issuer("CA of agents")
+    ca = kept(tmp_path / "agents.pem", agents.pem)
+    config = tmp_path / "master.toml"
+    config.write_text(f'client_ca_file = "{ca}"\n')
+    secure = Secure(tmp_path, f"--config={config}")
+    try:
+        token = (secure.data / "join-token").read_text().strip()
+        own = kept(tmp_path / "own.pem", agents.issue((), CLIENT))
+        other = kept(tmp_path / "other.pem", Issuer("CA of agents").issue((), CLIENT))
+        without = secure.agent("a1", token, "--nid=1")
+        wrong = secure.agent("a2", token, "--nid=2", f"--tls-cert={other}")
+        secure.agent("a3", token, "--nid=3", f"--tls-cert={own}")
+        until(lambda: secure.states() == {"1:3": "online"}, what="the agent with a certificate")
+        until(lambda: "403 forbidden" in without.text(), what="the agent without one to say so")
+        until(lambda: "could not join" in wrong.text(), what="the agent with another's to say so")
+        until(lambda: "a client certificate is refused" in secure.master.text(), what="the master to say why")
+        assert set(secure.states()) == {"1:3"}
+    finally:
+        secure.stop()
+
+
+def test_of_an_agent_and_its_copy_one_works_and_the_other_says_why_not(secure: Secure, tmp_path: Path) -> None:
+    token = (secure.data / "join-token").read_text().strip()
+    first = secure.agent("a1", token, "--nid=1")
+    until(lambda: secure.states() == {"1:1": "online"}, what="the agent to be online")
+    first.stop()
+    shutil.copytree(tmp_path / "a1", tmp_path / "a2")
+    first.start()
+    until(lambda: first.text().count("is open") == 2, what="the agent to be back")
+    copy = secure.agent("a2", token, "--nid=1")
+    until(lambda: "other_instance" in copy.text(), what="the copy to be refused")
+    append = {"cmd": "/bin/sh", "args": ["-c", f"echo x >> {tmp_path}/runs"]}
+    for number in range(5):
+        job = {"cmd": "execute", "args": append, "target": "1:1", "id": f"j{number}"}
+        assert secure.ask("POST", "/api/v1/jobs?wait=60", job)["state"] == "OK"
+    assert (tmp_path / "runs").read_text().split() == ["x"] * 5
+    assert first.text().count("is open") == 2
+    assert "is open" not in copy.text()
+    assert secure.ask("GET", "/api/v1/agents/1:1")["duplicate"]["outcome"] == "refused"
+    assert "another instance" in secure.master.text()
+    first.kill()
+    until(lambda: "is open" in copy.text(), what="the copy to take over", deadline_s=120)

@@ -95,6 +95,8 @@ class AuditRoutes:
     async def list_all(self, caller: Caller, query: AuditQuery) -> AuditPage:
         """What was asked for in the company and what was decided, the newest first."""
         span = Span(_moment("from", query.since), _moment("to", query.until))
+        if span.since is not None and span.until is not None and span.since > span.until:
+            raise MalformedError("in the query: `from` is behind `to`")
         before = None if query.cursor is None else _position(query.cursor)
         items: list[AuditAnswer] = []
         looked = 0

@@ -14,7 +14,7 @@ Find = Callable[[Sequence[bytes]], Any]
 
 
 class _Nothing(Resource):
-    """At a path that is not UTF-8; Klein would log a traceback."""
+    """At a path that is not UTF-8, for which Klein would log a traceback, or that begins with two slashes."""
 
     isLeaf = True
 
@@ -48,7 +48,7 @@ class Root(Resource):
         """The resource for the whole path."""
         taken, left = request.prepath or [], request.postpath or []
         parts = [path, *left]
-        if not _is_text(parts):
+        if not _is_text(parts) or (left and not path):  # Klein would take `//x` for `/x`
             return _Nothing()
         found = self._find(parts) or self._routes.get(b"/" + b"/".join(parts))
         if found is not None:

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import clientFromString
 from deployer.model import limits
 from deployer.protocol.ids import AgentId
 from deployer.stores.agents import Session
+from deployer.stores.jobs import Places
 from deployer.stores.redis import Redis
 from support.own_redis import OwnRedis
 from support.seeded import COMPANY, NOW, Seeded, ok
@@ -59,7 +60,7 @@ async def test_with_a_hundred_thousand_queued_no_script_takes_long(full: tuple[S
     while await seeded.jobs.expire(b"{}", NOW):
         pass
     for number in range(0, 1000, 7):
-        await seeded.jobs.recent(COMPANY, None, 100)
+        await seeded.jobs.listed(COMPANY, Places(), 100)
         await seeded.jobs.job(COMPANY, f"j{number}")
     for session in sessions:  # what an agent had and did not accept comes again
         again = await seeded.session(session.agent)

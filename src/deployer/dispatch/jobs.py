@@ -22,7 +22,7 @@ from deployer.protocol.results import Result
 from deployer.protocol.signing import seal
 from deployer.protocol.states import FINAL
 from deployer.stores import keys
-from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTask, TaskRecord
+from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTask, Places, TaskRecord
 
 KILL = "kill"
 _PAGE = 100
@@ -108,9 +108,9 @@ class Dispatcher:
                     return record
                 await waiter.wait(left)
 
-    async def recent(self, company: str, before: str | None, count: int) -> list[tuple[str, JobRecord]]:
-        """Jobs, newest first, each with its place in the list."""
-        return await self._jobs.recent(company, before, count)
+    async def listed(self, company: str, span: Places, count: int) -> list[tuple[str, JobRecord]]:
+        """Jobs, each with its place in the list."""
+        return await self._jobs.listed(company, span, count)
 
     async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord]:
         """Tasks of a job in the order they were made; NotFoundError without the job."""

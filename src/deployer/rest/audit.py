@@ -14,6 +14,7 @@ from deployer.model.audit import Decision, Entry, read
 from deployer.protocol.times import iso
 from deployer.rest.answers import Stream
 from deployer.rest.endpoint import endpoint
+from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit
 from deployer.stores.audit import Audits, Stored
 
@@ -22,13 +23,6 @@ LOOKED_AT: Final = 10_000
 
 _CURSOR: Final = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 Text = Annotated[str, Meta(max_length=256)]
-Moment = Annotated[
-    str,
-    Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})\Z",
-        extra_json_schema={"format": "date-time"},
-    ),
-]
 
 
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
@@ -41,13 +35,6 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since
     until: Moment | None = None
     limit: Limit = 100
     cursor: Cursor | None = None
-
-
-class Span(Struct, frozen=True):
-    """From when, until when."""
-
-    since: datetime | None
-    until: datetime | None
 
 
 class AuditAnswer(Struct, frozen=True, kw_only=True):
@@ -94,9 +81,7 @@ class AuditRoutes:
     @endpoint("GET", "/api/v1/audit", needs=Permission.MANAGE, returns=AuditPage, query=AuditQuery)
     async def list_all(self, caller: Caller, query: AuditQuery) -> AuditPage:
         """What was asked for in the company and what was decided, the newest first."""
-        span = Span(_moment("from", query.since), _moment("to", query.until))
-        if span.since is not None and span.until is not None and span.since > span.until:
-            raise MalformedError("in the query: `from` is behind `to`")
+        span = Span.of(query)
         before = None if query.cursor is None else _position(query.cursor)
         items: list[AuditAnswer] = []
         looked = 0
@@ -137,13 +122,6 @@ class AuditRoutes:
             yield joined([one.link for one in page])
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        raise MalformedError(f"in the query: there is no such time as {name}={text}") from None
-
-
 def _position(cursor: str) -> str:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
@@ -165,8 +143,7 @@ def _fits(entry: Entry, query: AuditQuery, span: Span) -> bool:
         (query.user is None or deed.user == query.user)
         and (query.decision is None or deed.decision == query.decision)
         and (query.object is None or deed.object == query.object)
-        and (span.since is None or at >= span.since)
-        and (span.until is None or at < span.until)
+        and span.holds(at)
     )
 
 

@@ -4,9 +4,10 @@ A handler gets the caller, the path's parts and decoded records, and returns a r
 and errors are done here. `Api` refuses two handlers of one name: Klein would let the last answer for both.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from klein import Klein
@@ -31,6 +32,7 @@ from deployer.kit.http.channel import mark_authenticated
 from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
 from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.rest import expansion
 from deployer.rest.answers import Answer, Stream
 from deployer.rest.auditing import READS, Auditor
 from deployer.rest.conditional import Match
@@ -130,6 +132,7 @@ class Api:
         self._idempotency = idempotency
         self.klein = Klein()
         self.declarations: dict[str, Declaration] = {}
+        self._handlers: dict[str, Handler] = {}
         self._authenticate = authenticate
         for noun in nouns:
             for name in dir(noun):
@@ -142,6 +145,7 @@ class Api:
         if name in self.declarations:
             raise ValueError(f"two handlers are named {name}: the last would answer for both")
         self.declarations[name] = declaration
+        self._handlers[name] = handler
 
         async def serve(request: Request, **path: str) -> None:
             self._begin(declaration.path, declaration.method, request)
@@ -182,7 +186,7 @@ class Api:
                 work = partial(handler, caller, **given)
                 answer = await self._idempotency.once(caller, action, request, given.get("body"), work)
             else:
-                answer = await handler(caller, **given)
+                answer = await self._expanded(caller, declaration, request, await handler(caller, **given))
         except (ForbiddenError, NotFoundError) as error:
             if changes or isinstance(error, ForbiddenError):
                 await self._auditor.deny(asked, error)
@@ -192,7 +196,7 @@ class Api:
     def _given(self, declaration: Declaration, request: Request, path: dict[str, str]) -> dict[str, Any]:
         """What the handler is called with."""
         given: dict[str, Any] = dict(path)
-        query = _query(declaration.query, request)
+        query = _query(declaration.query, _parameters(declaration, request))
         if declaration.query is not NoQuery:
             given["query"] = query
         if declaration.body is not None:
@@ -206,6 +210,31 @@ class Api:
         if declaration.streams:
             given["reader"] = Reader(request.getHeader("accept") or "", request.getHeader("last-event-id"))
         return given
+
+    async def _expanded(self, caller: Caller, declaration: Declaration, request: Request, answer: Any) -> Any:
+        """With what the parameter `expand` names, if it is there."""
+        text = _expand(declaration, request)
+        if text is None or isinstance(answer, Stream):
+            return answer
+        names = expansion.wanted(text, declaration.returns)
+        return await expansion.expanded(answer, names, partial(self._look, caller))
+
+    async def _look(self, caller: Caller, href: str) -> Any:
+        """What a GET of one of our own paths would answer this caller; None where it would answer no record."""
+        parts = urlsplit(href)
+        try:
+            name, path = self.klein.url_map.bind("").match(parts.path, method="GET")
+            declaration, handler = self.declarations[name], self._handlers[name]
+            if declaration.streams or declaration.peer or not caller.may(declaration.needs):
+                return None
+            values = {name.encode(): [text.encode() for text in texts] for name, texts in parse_qs(parts.query).items()}
+            query = _query(declaration.query, values)
+            given = {} if declaration.query is NoQuery else {"query": query}
+            answer = await handler(caller, **path, **given)
+        except (HTTPException, KeyError, NotFoundError, ForbiddenError, MalformedError):
+            return None
+        record = answer.record if isinstance(answer, Answer) else answer
+        return None if isinstance(record, Stream) else msgspec.to_builtins(record)
 
     async def _is_still(self, caller: Caller, request: Request) -> bool:
         """Whether the request's token still stands for the same caller."""
@@ -236,9 +265,28 @@ async def _write(request: Request, answer: Any) -> None:
     request.finish()
 
 
-def _query(kind: type[Struct], request: Request) -> Struct:
+Parameters = Mapping[bytes, Sequence[bytes]]
+
+
+def _parameters(declaration: Declaration, request: Request) -> Parameters:
+    """Those that the handler is to get."""
+    given: Parameters = request.args or {}
+    if _expand(declaration, request) is None:
+        return given
+    return {name: values for name, values in given.items() if name != expansion.PARAMETER.encode()}
+
+
+def _expand(declaration: Declaration, request: Request) -> str | None:
+    """The parameter `expand` where the answer refers to something."""
+    values = (request.args or {}).get(expansion.PARAMETER.encode())
+    if not values or declaration.method != "GET" or not expansion.expandable(declaration.returns):
+        return None
+    return values[0].decode("utf-8", "replace") if len(values) == 1 else ""
+
+
+def _query(kind: type[Struct], parameters: Parameters) -> Struct:
     given = {}
-    for raw_name, values in (request.args or {}).items():
+    for raw_name, values in parameters.items():
         name = raw_name.decode("utf-8", "replace")
         if name not in kind.__struct_encode_fields__:
             raise MalformedError(f"no query parameter is named {name[:64]!r} here")

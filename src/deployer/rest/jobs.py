@@ -18,10 +18,15 @@ from deployer.rest.agents import agent_href
 from deployer.rest.answers import Answer
 from deployer.rest.endpoint import endpoint
 from deployer.rest.jobrequests import JobRequest, JobRequests
+from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
-from deployer.stores.jobs import JobRecord, TaskRecord
+from deployer.stores.jobs import JobRecord, Places, TaskRecord
 
 MAX_WAIT_S = 60.0
+FAR_MS = 9_999_999_999_999
+"""Epoch ms of the year 2286, the last of 13 digits."""
+
+Text = Annotated[str, Meta(max_length=1000)]
 
 
 class TasksAnswer(Struct, frozen=True):
@@ -138,12 +143,23 @@ class WaitQuery(Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[float, Meta(ge=0)] = 0.0
 
 
-class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many, from where, and in which state."""
+class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """How many, from where; in which state, of whom, with which command, on which agent, made when."""
 
     limit: Limit = 100
     cursor: Cursor | None = None
     state: Literal["BLOCKED", "QUEUED", "SENT", "RUNNING", "OK", "ERROR", "TIMEOUT", "KILLED"] | None = None
+    user: Text | None = None
+    cmd: Text | None = None
+    target: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    sort: Literal["created", "-created"] = "-created"
+
+    def fits(self, job: JobAnswer) -> bool:
+        """Whether a job is among those that are asked for, as far as its place does not tell."""
+        asked = ((self.state, job.state), (self.user, job.user), (self.cmd, job.cmd), (self.target, job.target))
+        return all(wanted in {None, its} for wanted, its in asked)
 
 
 class Values:
@@ -194,14 +210,12 @@ class JobRoutes:
     @endpoint("GET", "/api/v1/jobs", needs=Permission.READ, returns=JobPage, query=JobsQuery)
     async def list_all(self, caller: Caller, query: JobsQuery) -> JobPage:
         """Jobs on agents that the caller may use, newest first. A page may hold fewer than `limit` and have a next."""
-        before = None if query.cursor is None else query.cursor.replace("~", ":", 1)
-        found = await self._dispatcher.recent(caller.company, before, query.limit + 1)
+        found = await self._dispatcher.listed(caller.company, _places(query), query.limit + 1)
         more = len(found) > query.limit
         page = found[: query.limit]
         answers = [job_answer(record) for _, record in page]
         seen = [one for one, (_, record) in zip(answers, page, strict=True) if is_seen(caller, record)]
-        items = [one for one in seen if query.state in {None, one.state}]
-        return JobPage(items, page[-1][0].replace(":", "~", 1) if more else None)
+        return JobPage([one for one in seen if query.fits(one)], page[-1][0].replace(":", "~", 1) if more else None)
 
     @endpoint("GET", "/api/v1/jobs/<job>", needs=Permission.READ, returns=JobAnswer, query=WaitQuery)
     async def show(self, caller: Caller, job: str, query: WaitQuery) -> JobAnswer:
@@ -281,6 +295,15 @@ def job_answer(record: JobRecord) -> JobAnswer:
         tasks=TasksAnswer(f"{href}/tasks", {state: record.counts.get(state, 0) for state in TASK_STATES}),
         log=f"{href}/log",
     )
+
+
+def _places(query: JobsQuery) -> Places:
+    span = Span.of(query)
+    bounds = [None if one is None else min(int(one.timestamp() * 1000), FAR_MS) for one in (span.since, span.until)]
+    if any(bound is not None and bound < 0 for bound in bounds):
+        raise MalformedError("in the query: there were no jobs before 1970")
+    places = Places.between(bounds[0], bounds[1], oldest_first=query.sort == "created")
+    return places if query.cursor is None else places.after(query.cursor.replace("~", ":", 1))
 
 
 def _offset(cursor: str | None) -> int:

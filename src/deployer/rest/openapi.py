@@ -12,6 +12,7 @@ from deployer.model.access import Permission
 from deployer.rest import examples
 from deployer.rest.answers import Stream
 from deployer.rest.endpoint import Declaration, NoQuery
+from deployer.rest.expansion import PARAMETER, expandable
 from deployer.rest.problems import Problem
 
 PREFIX: Final = "/api/v1"
@@ -115,6 +116,7 @@ def _operation(one: Operation, schemas: Mapping[str, Any], components: Mapping[s
         "parameters": [
             *_path_parameters(one.path),
             *_query_parameters(its.query, schemas, components),
+            *_expand_parameter(its),
             *([_IF_MATCH] if its.conditional else []),
             *([_IDEMPOTENCY_KEY] if its.method == "POST" and its.needs is not Permission.PUBLIC else []),
         ],
@@ -160,6 +162,16 @@ def _query_parameters(
         {"name": name, "in": "query", "required": name in required, "schema": its}
         for name, its in schema["properties"].items()
     ]
+
+
+def _expand_parameter(its: Declaration) -> list[dict[str, Any]]:
+    names = sorted(expandable(its.returns)) if its.method == "GET" and not its.streams else []
+    if not names:
+        return []
+    schema = {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1, "uniqueItems": True}
+    text = "References in whose place is to stand what they refer to, as far as the caller may see it."
+    described = {"name": PARAMETER, "in": "query", "required": False, "description": text, "schema": schema}
+    return [{**described, "style": "form", "explode": False}]
 
 
 def _responses(its: Declaration, schemas: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,25 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     log_dropped: int
 
 
+class Places(Struct, frozen=True):
+    """A part of the list of a company's jobs, which is sorted by their making; bounds as ZRANGEBYLEX has them."""
+
+    low: str = "-"
+    high: str = "+"
+    oldest_first: bool = False
+
+    @classmethod
+    def between(cls, since_ms: int | None, until_ms: int | None, *, oldest_first: bool) -> "Places":
+        """Jobs made from then until before then, epoch ms."""
+        low = "-" if since_ms is None else f"[{since_ms:013d}"
+        return cls(low, "+" if until_ms is None else f"({until_ms:013d}", oldest_first)
+
+    def after(self, place: str) -> "Places":
+        """What comes behind a place."""
+        name = "low" if self.oldest_first else "high"
+        return msgspec.structs.replace(self, **{name: f"({place}"})
+
+
 class Jobs:
     """Submits, reads, cancels and retires jobs."""
 
@@ -113,11 +132,13 @@ class Jobs:
             raise NotFoundError("this job does not exist")
         return record
 
-    async def recent(self, company: str, before: str | None, count: int) -> list[tuple[str, JobRecord]]:
-        """Jobs, newest first, each with its place in the list; those after the place `before` when that is given."""
-        end = "+" if before is None else f"({before}"
+    async def listed(self, company: str, span: Places, count: int) -> list[tuple[str, JobRecord]]:
+        """Jobs, each with its place in the list."""
         index = f"{keys.prefix(company)}jobs"
-        raw = await self._redis.read("ZREVRANGEBYLEX", index, end, "-", "LIMIT", 0, count)
+        if span.oldest_first:
+            raw = await self._redis.read("ZRANGEBYLEX", index, span.low, span.high, "LIMIT", 0, count)
+        else:
+            raw = await self._redis.read("ZREVRANGEBYLEX", index, span.high, span.low, "LIMIT", 0, count)
         places = [place for one in raw if (place := self._text(index, one)) is not None]
         found = zip(places, await self._records(company, [place.partition(":")[2] for place in places]), strict=True)
         return [(place, record) for place, record in found if record is not None]

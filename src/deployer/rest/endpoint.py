@@ -234,7 +234,7 @@ class Api:
         except (HTTPException, KeyError, NotFoundError, ForbiddenError, MalformedError):
             return None
         record = answer.record if isinstance(answer, Answer) else answer
-        return None if isinstance(record, Stream) else msgspec.to_builtins(record)
+        return None if isinstance(record, Stream) else expansion.builtins(record)
 
     async def _is_still(self, caller: Caller, request: Request) -> bool:
         """Whether the request's token still stands for the same caller."""

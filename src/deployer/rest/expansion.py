@@ -52,7 +52,7 @@ def wanted(text: str, kind: Any) -> tuple[str, ...]:
 async def expanded(answer: Any, names: tuple[str, ...], resolve: Resolve) -> Answer:
     """The same answer with what these refer to."""
     outer = answer if isinstance(answer, Answer) else Answer(answer)
-    plain = msgspec.to_builtins(outer.record)
+    plain = builtins(outer.record)
     found: dict[str, Any] = {}
     for one in plain["items"] if isinstance(plain.get("items"), list) else [plain]:
         for name in names:
@@ -69,3 +69,8 @@ async def _put(reference: Any, found: dict[str, Any], resolve: Resolve) -> Any:
         found[href] = await resolve(href)
     its = found.get(href)
     return {**reference, **its} if isinstance(its, dict) else reference
+
+
+def builtins(record: Any) -> Any:
+    """A record as plain values; by JSON, since it may hold some already."""
+    return msgspec.json.decode(msgspec.json.encode(record))

@@ -85,7 +85,7 @@ async def test_a_reference_is_replaced_by_what_it_refers_to(served: Served, agen
     assert (await agent.post("facts", facts)).status == 200
     listed = (await served.ask("GET", "/api/v1/agents?expand=company,host")).json["items"]
     assert [one["company"]["name"] for one in listed] == ["default", "default"]
-    assert listed[1]["host"]["hostname"] == facts["hostname"]
+    assert listed[1]["host"]["name"] == facts["hostname"]
     assert set(listed[0]["host"]) == {"href"}  # it has not told yet
 
 

@@ -21,6 +21,10 @@ class Verifier:
         self._agent = agent
         self._company = company
 
+    def serve(self, company: str) -> None:
+        """Belong to this company from now on, which a master that has lost its state may say."""
+        self._company = company
+
     def command(self, envelope: Envelope) -> SignedCommand:
         """Return what was signed; ForgedError when it is not to be trusted."""
         if not signing.genuine(self._keys, envelope):

@@ -144,7 +144,11 @@ class Agent(Service):
         key = ensure_key(data_dir)
         identity = await self._identity(data_dir, key)
         http = self._door.http(identity.ca)
-        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions))
+
+        def company() -> str:
+            return identity.company if self._working is None else self._working.verifier.company
+
+        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions), company)
         session = Session(http, proof, self._reactor, lambda: self._rejoin(key, identity))
         requests = Requests(http, session, identity.agent)
         self._working = Working(
@@ -183,7 +187,7 @@ class Agent(Service):
         told = await join_again(self._door, key, self._wish(known.gid, known.nid), known)
         store_identity(Path(self._settings.data_dir), told)
         if self._working is not None:
-            self._working.verifier.serve(told.company)
+            self._working.verifier.company = told.company
         self.log.warn("the master did not know agent {agent} any more; it has joined again", agent=str(told.agent))
 
     async def _stop(self) -> None:

@@ -139,3 +139,59 @@ def test_of_an_agent_and_its_copy_one_works_and_the_other_says_why_not(secure: S
     assert "another instance" in secure.master.text()
     first.kill()
     until(lambda: "is open" in copy.text(), what="the copy to take over", deadline_s=120)
+
+
+@pytest.fixture
+def roomy(tmp_path: Path) -> Iterator[Secure]:
+    config = tmp_path / "master.toml"
+    config.write_text("waiting_room = true\n")
+    made = Secure(tmp_path, f"--config={config}")
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_an_agent_without_a_token_waits_joins_is_revoked_and_ends_quietly(roomy: Secure, tmp_path: Path) -> None:
+    pin = (roomy.data / "join-token").read_text().strip().rpartition("_")[2]
+    options = ("--gid=1", "--ask-to-join", "--allow-root", f"--ca-fingerprint={pin}", f"--url={roomy.url}")
+    agent = roomy.start("deployer-agent", "a1", *options)
+    requests = until(lambda: roomy.ask("GET", "/api/v1/agent-requests")["items"], what="its request")
+    assert f"sha256:{requests[0]['id']}" in agent.text()
+    assert roomy.states() == {}
+    assert roomy.ask("POST", f"{requests[0]['href']}/accept", {})["id"] == "1:1"
+    until(lambda: roomy.states() == {"1:1": "online"}, what="the agent to be online", deadline_s=120)
+    append = {"cmd": "/bin/sh", "args": ["-c", f"sleep 3; echo x >> {tmp_path}/runs"]}
+    roomy.ask("POST", "/api/v1/jobs", {"cmd": "execute", "args": append, "target": "1:1", "id": "j"})
+    until(lambda: roomy.ask("GET", "/api/v1/jobs/j")["state"] == "RUNNING", what="the job to run")
+    assert roomy.ask("DELETE", "/api/v1/agents/1:1")["state"] == "revoked"
+    until(lambda: "takes agent 1:1 no more" in agent.text(), what="the agent to say so")
+    until((tmp_path / "runs").exists, what="the job to end")
+    assert agent.process is not None
+    assert agent.process.poll() is None
+    assert agent.text().count("takes agent 1:1 no more") == 1
+    assert roomy.states() == {"1:1": "revoked"}
+    agent.stop()
+    (tmp_path / "a1" / "identity.json").unlink()
+    again = roomy.start("deployer-agent", "a1", *options)
+    assert again.process is not None
+    assert again.process.wait(60) != 0
+    assert "does not take this agent any more" in again.text()
+
+
+def test_an_agent_comes_back_to_a_master_that_has_lost_its_state(roomy: Secure, tmp_path: Path) -> None:
+    token = (roomy.data / "join-token").read_text().strip()
+    agent = roomy.agent("a1", token, "--nid=4")
+    until(lambda: roomy.states() == {"1:4": "online"}, what="the agent to be online")
+    roomy.master.stop()
+    shutil.rmtree(tmp_path / "master" / "redis")
+    roomy.master.arguments = [one.replace("tcp:0:", f"tcp:{roomy.port}:") for one in roomy.master.arguments]
+    roomy.master.start()
+    until(lambda: roomy.master.text().count("listens at") == 2, what="the master to be back")
+    requests = until(lambda: roomy.ask("GET", "/api/v1/agent-requests")["items"], what="its request", deadline_s=150)
+    assert (requests[0]["gid"], requests[0]["nid"]) == (1, 4)
+    roomy.ask("POST", f"{requests[0]['href']}/accept", {})
+    until(lambda: roomy.states() == {"1:4": "online"}, what="the agent to be back", deadline_s=200)
+    job = {"cmd": "execute", "args": {"cmd": "/bin/echo", "args": ["hi"]}, "target": "1:4", "id": "hi"}
+    assert roomy.ask("POST", "/api/v1/jobs?wait=60", job)["state"] == "OK"
+    assert "joined again" in agent.text()

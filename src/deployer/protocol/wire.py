@@ -112,12 +112,16 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
 
 class SessionAnswer(Struct, frozen=True, kw_only=True):
-    """`session` is the bearer token, `epoch` its fencing number, `lease_s` how long an unaccepted command is held."""
+    """`session` is the bearer token, `epoch` its fencing number, `lease_s` how long an unaccepted command is held.
+
+    `company`: whose agent it is. Another one than before: the master has lost its state, and the agent joins again.
+    """
 
     session: str
     epoch: int
     lease_s: float
     valid_s: float
+    company: str = ""
     configuration: Configuration = Configuration()
 
 

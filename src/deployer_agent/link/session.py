@@ -35,6 +35,8 @@ class Proof(Struct, frozen=True):
     instance: str
     version: str
     extensions: Sequence[str] = ()
+    company: Callable[[], str] = str
+    """Whose agent it was when it joined last; empty when nobody asks."""
 
 
 class Open(Struct, frozen=True):
@@ -108,6 +110,8 @@ class Session:
         challenge = (await self._http.get("/agent/v1/challenge", ChallengeAnswer)).challenge
         asked_at = self._clock.seconds()
         answer = await self._http.post("/agent/v1/session", encode(self._request(challenge)), SessionAnswer)
+        if answer.company and self._rejoin is not None and answer.company != self._proof.company():
+            await self._rejoin()
         self.log.info("session {epoch} of agent {agent} is open", epoch=answer.epoch, agent=str(self._proof.agent))
         reach("session_opened")
         return Open(answer.session, asked_at + RENEW_AT * answer.valid_s, answer.configuration)

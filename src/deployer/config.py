@@ -35,6 +35,7 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auto_tls: bool = False
     tls_names: tuple[str, ...] = ()
     client_ca_file: str | None = None
+    waiting_room: bool = False
     trusted_proxies: tuple[str, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None

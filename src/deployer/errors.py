@@ -62,6 +62,18 @@ class ForbiddenError(DeployerError):
     code = "forbidden"
 
 
+class WaitingError(DeployerError):
+    """An agent that somebody has to let in first."""
+
+    code = "waiting"
+
+
+class RevokedError(DeployerError):
+    """An agent that was revoked: the answer is final."""
+
+    code = "revoked"
+
+
 class ConflictError(DeployerError):
     """Something else holds this name, or a different body came with the same id."""
 

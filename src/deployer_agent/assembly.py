@@ -55,7 +55,7 @@ from deployer_agent.link.door import Address, Door
 from deployer_agent.link.facts import FactsLink
 from deployer_agent.link.firstcontact import read_pin
 from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, place_of, store_identity
-from deployer_agent.link.join import Wish, join
+from deployer_agent.link.join import Wish, join, join_again
 from deployer_agent.link.link import Link, Outboxes
 from deployer_agent.link.longpoll import LongPoll
 from deployer_agent.link.requests import Requests
@@ -144,8 +144,13 @@ class Agent(Service):
         key = ensure_key(data_dir)
         identity = await self._identity(data_dir, key)
         http = self._door.http(identity.ca)
-        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions))
-        requests = Requests(http, Session(http, proof, self._reactor), identity.agent)
+
+        def company() -> str:
+            return identity.company if self._working is None else self._working.verifier.company
+
+        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions), company)
+        session = Session(http, proof, self._reactor, lambda: self._rejoin(key, identity))
+        requests = Requests(http, session, identity.agent)
         self._working = Working(
             self._settings,
             self._reactor,
@@ -164,13 +169,26 @@ class Agent(Service):
         identity = load_identity(data_dir)
         if identity is not None:
             return identity
-        token_file = self._settings.join_token_file
-        if token_file is None:
-            raise StartError("this agent has not joined yet: give it a join token with --join-token-file")
-        wish = Wish(Path(token_file), self._settings.gid, self._settings.nid)
-        identity = await join(self._door, key, wish, self._reactor)
+        settings = self._settings
+        if settings.join_token_file is None and not settings.ask_to_join:
+            raise StartError(
+                "this agent has not joined yet: give it a join token with --join-token-file, or --ask-to-join"
+            )
+        identity = await join(self._door, key, self._wish(settings.gid, settings.nid), self._reactor)
         store_identity(data_dir, identity)
         return identity
+
+    def _wish(self, gid: int | None, nid: int | None) -> Wish:
+        file = self._settings.join_token_file
+        return Wish(None if file is None else Path(file), gid, nid)
+
+    async def _rejoin(self, key: Ed25519PrivateKey, known: Identity) -> None:
+        """A master that has lost its state may take the same agent again: same number, same masters' key."""
+        told = await join_again(self._door, key, self._wish(known.gid, known.nid), known)
+        store_identity(Path(self._settings.data_dir), told)
+        if self._working is not None:
+            self._working.verifier.company = told.company
+        self.log.warn("the master did not know agent {agent} any more; it has joined again", agent=str(told.agent))
 
     async def _stop(self) -> None:
         self._notifier.stopping()
@@ -249,7 +267,7 @@ class Working:
             reactor,
             min(settings.max_jobs, policy.max_jobs or settings.max_jobs),
         )
-        verifier = Verifier(identity.keys(), identity.agent, identity.company)
+        self.verifier = verifier = Verifier(identity.keys(), identity.agent, identity.company)
         host = Host(policy.require_command, space.require)
         ways = Ways(verifier=verifier, journal=journal, ask=self.acceptance.ask, host=host)
         self.tasks = Tasks(ways, self.roster, reactor, wall, settings.max_tasks)

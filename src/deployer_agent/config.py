@@ -31,6 +31,7 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gid: GridId | None = None
     nid: NodeId | None = None
     join_token_file: str | None = None
+    ask_to_join: bool = False
     ca_file: str | None = None
     ca_fingerprint: str | None = None
     tls_cert: str | None = None

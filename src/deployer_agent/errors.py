@@ -30,6 +30,10 @@ class LinkError(Exception):
     """A request that brought no usable answer: it is tried again."""
 
 
+class RevokedError(LinkError):
+    """The master takes this agent no more: there is nothing to try again."""
+
+
 class ProblemError(LinkError):
     """The master refused a request; `code` is the last part of the problem's type."""
 

@@ -40,6 +40,7 @@ class Options(usage.Options):
         ["tls-key", None, None, "PEM of its key; without it tls-cert holds both"],
     ]
     optFlags: ClassVar = [
+        ["ask-to-join", None, "without a join token: wait until somebody at the master accepts this agent"],
         ["allow-root", None, "let jobs run as root when the agent does"],
         ["allow-plaintext", None, "accept plain HTTP to another host"],
         ["check", None, "print the settings with the source of each value and exit"],
@@ -49,7 +50,10 @@ class Options(usage.Options):
         """Read all settings, so that a wrong one ends the start with one line."""
         texts = ("data-dir", "url", "gid", "nid", "join-token-file", "ca-file", "ca-fingerprint", "tls-cert", "tls-key")
         given: dict[str, Any] = {name.replace("-", "_"): self[name] for name in texts}
-        given |= {name.replace("-", "_"): True if self[name] else None for name in ("allow-root", "allow-plaintext")}
+        given |= {
+            name.replace("-", "_"): True if self[name] else None
+            for name in ("ask-to-join", "allow-root", "allow-plaintext")
+        }
         try:
             self.settings = read(self["config"], given)
             arm(os.environ, AGENT)

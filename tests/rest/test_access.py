@@ -40,6 +40,10 @@ ROUTES = [
     ("GET", "/api/v1/join-tokens"),
     ("POST", "/api/v1/join-tokens"),
     ("DELETE", "/api/v1/join-tokens/x"),
+    ("GET", "/api/v1/agent-requests"),
+    ("POST", "/api/v1/agent-requests/x/accept"),
+    ("POST", "/api/v1/agent-requests/x/reject"),
+    ("DELETE", "/api/v1/agents/x"),
     ("GET", "/api/v1/companies"),
     ("POST", "/api/v1/companies"),
     ("GET", "/api/v1/companies/x"),
@@ -123,10 +127,9 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
 
 
 NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
-NEEDS_OWNER = {
-    (method, noun) for noun in ("audit", "users", "tokens", "join-tokens") for method in ("GET", "POST", "DELETE")
-}
-NEEDS_OWNER |= {("PATCH", "users"), ("PATCH", "companies")}
+_OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
+NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
+NEEDS_OWNER |= {("DELETE", "agents"), ("PATCH", "users"), ("PATCH", "companies")}
 NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "/metrics")}
 
 

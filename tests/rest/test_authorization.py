@@ -10,11 +10,14 @@ import pytest
 from msgspec import Struct
 
 from deployer.assembly.site import NOUNS
+from deployer.errors import WaitingError
 from deployer.model.access import Role
 from deployer.protocol.ids import AgentId
+from deployer.protocol.wire import JoinRequest
 from deployer.rest.openapi import operations
+from deployer.stores.waitingroom import WaitingRoom, fingerprint_of
 from support.hosts import HOST
-from support.seeded import COMPANY
+from support.seeded import COMPANY, NOW
 from support.served import Reply, Served, WireAgent
 
 MATRIX = Path(__file__).parents[1] / "data" / "authorization.txt"
@@ -52,6 +55,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/join-tokens"): {"name": "new"},
     ("PUT", "/api/v1/scripts/<domain>/<name>"): "-- text",
     ("POST", "/api/v1/jobs"): JOB,
+    ("POST", "/api/v1/agent-requests/<fingerprint>/accept"): {},
 }
 TELLS_NO_NAMES = {"/api/v1/user", "/api/v1/session", "/api/v1/audit/verify", "/api/v1/processes"}
 NEEDS_A_SESSION = {("GET", "/api/v1/session"), ("DELETE", "/api/v1/session")}
@@ -65,6 +69,7 @@ NONE = {
     "name": "none",
     "job": "none",
     "task": "1:99",
+    "fingerprint": "0" * 64,
 }
 
 
@@ -73,6 +78,7 @@ class Tenant:
 
     def __init__(self, served: Served) -> None:
         self.served = served
+        self._asking = 0
         self.things = {
             "company": COMPANY,
             "user": f"{SECRET}-user",
@@ -96,6 +102,7 @@ class Tenant:
         assert (await self._ask("PUT", script, "-- text")).status == 201
         await self.make("POST", "/api/v1/jobs", {**JOB, "id": self.things["job"]})
         await agent.poll()
+        await self._wait()
 
     async def make(self, method: str, path: str, body: Any) -> Any:
         """Ask for something that must be done."""
@@ -113,9 +120,29 @@ class Tenant:
             things["token_id"] = made["id"]
         if row.method == "DELETE" and "<user>" in row.route:
             things["user"] = (await self.make("POST", "/api/v1/users", {"name": f"{SECRET}-doomed"}))["name"]
+        if "<fingerprint>" in row.route:
+            things["fingerprint"] = await self._wait()
+        if row.method == "DELETE" and "<agent>" in row.route:
+            things["agent"] = await self._join()
         if row.method == "DELETE" and "<company>" in row.route:
             things["company"] = (await self.make("POST", "/api/v1/companies", {"name": "doomed"}))["id"]
         return _path(row.route, things)
+
+    async def _wait(self) -> str:
+        """An agent without a token asks to be let in."""
+        self._asking += 1
+        agent = WireAgent(self.served, AgentId(1, 100 + self._asking))
+        wanted = JoinRequest(token="", public_key=agent.public, hostname=f"{SECRET}.host", gid=1, nid=agent.agent.nid)
+        with pytest.raises(WaitingError):
+            await WaitingRoom(self.served.seeded.redis, COMPANY, is_open=True).ask(wanted, "127.0.0.1", NOW)
+        return fingerprint_of(agent.public)
+
+    async def _join(self) -> str:
+        """One more agent."""
+        self._asking += 1
+        agent = WireAgent(self.served, AgentId(1, 100 + self._asking))
+        assert (await agent.join(self.served.seeded.join_token.text)).status == 200
+        return str(agent.agent)
 
     async def _ask(self, method: str, path: str, body: Any, **more: Any) -> Reply:
         return await _ask(self.served, method, path, body, **more)

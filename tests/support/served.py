@@ -79,6 +79,7 @@ class Served:
         self.seeded = seeded
         self.hub = Hub(reactor)
         self.memory = 0.0
+        self.waiting_room = False
         self.meter = Meter(reactor)
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
@@ -106,6 +107,7 @@ class Served:
             wall=time.time,
             memory=lambda: self.memory,
             meter=self.meter,
+            waiting_room=self.waiting_room,
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")

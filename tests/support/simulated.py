@@ -7,6 +7,7 @@ agent does: with full-jitter backoff.
 import asyncio
 import json
 import secrets
+import ssl
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -33,7 +34,8 @@ class RefusedError(Exception):
 class Http:
     """One kept-alive connection from an address of its own."""
 
-    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, source: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._port = port
         self._source = source
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -41,7 +43,9 @@ class Http:
     async def ask(self, method: str, path: str, body: object = None, token: str = "") -> Any:
         """One request; its JSON. RefusedError, or one of LOST."""
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(self._source, 0))
+            secure: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": "localhost"}
+            source = (self._source, 0)
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port, local_addr=source, **secure)
         reader, writer = self._streams
         raw = b"" if body is None else json.dumps(body).encode()
         kind = MEDIA_TYPE if not path.startswith("/api") else "application/json"
@@ -65,14 +69,17 @@ class Http:
     def close(self) -> None:
         """Drop the connection."""
         if self._streams is not None:
-            self._streams[1].close()
+            if self._tls is None:
+                self._streams[1].close()
+            else:  # no good-bye, which would outlive the loop
+                self._streams[1].transport.abort()
             self._streams = None
 
 
 class SimulatedAgent:
     """One of them. `polls` counts answers, `asked` is when the last poll began that was answered."""
 
-    def __init__(self, number: int, port: int, take: int = 0) -> None:
+    def __init__(self, number: int, port: int, take: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.agent = AgentId(1, number)
         self.polls = 0
         self.asked = 0.0
@@ -81,8 +88,12 @@ class SimulatedAgent:
         self._take = take
         self._key = Ed25519PrivateKey.generate()
         self._instance = secrets.token_hex(16)
-        self._http = Http(port, f"127.1.{number // 250}.{number % 250 + 1}")
+        self._http = Http(port, f"127.1.{number // 250}.{number % 250 + 1}", tls)
         self._session = ""
+
+    def leave(self) -> None:
+        """Drop the connection."""
+        self._http.close()
 
     async def join(self, token: str) -> None:
         """Be known."""
@@ -96,6 +107,11 @@ class SimulatedAgent:
         proof = {"instance": self._instance, "challenge": challenge, "signature": signature, "version": "simulated"}
         numbers = {"gid": self.agent.gid, "nid": self.agent.nid}
         self._session = (await self._http.ask("POST", "/agent/v1/session", numbers | proof))["session"]
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it has a session."""
+        return bool(self._session)
 
     async def poll(self, wait_s: int = 15) -> int:
         """Ask once; how many commands came."""

@@ -1,72 +1,14 @@
 """A master with its own CA and an agent that knows its fingerprint, as real programs."""
 
-import contextlib
-import json
 import shutil
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.certificates import CLIENT, Issuer, kept
-from support.programs import Program
+from support.secure import Secure
 from support.wait import until
-
-
-class Secure:
-    """A master behind TLS, and agents of it."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        self.data = folder / "master"
-        self.programs: list[Program] = []
-        self.master = self.start(
-            "deployer-master", "master", "--http=tcp:0:interface=127.0.0.1", "--auto-tls", *options
-        )
-        self.port = until(self._port, what="the master to listen")
-        self.url = f"https://localhost:{self.port}"
-
-    def start(self, program: str, name: str, *options: str) -> Program:
-        made = Program(program, self.folder / f"{name}.log", f"--data-dir={self.folder / name}", *options)
-        made.start()
-        self.programs.append(made)
-        return made
-
-    def agent(self, name: str, token: str, *options: str) -> Program:
-        file = self.folder / f"{name}.token"
-        file.touch(mode=0o600)
-        file.write_text(token)
-        options = ("--gid=1", f"--join-token-file={file}", "--allow-root", *options)
-        return self.start("deployer-agent", name, f"--url={self.url}", *options)
-
-    def stop(self) -> None:
-        for program in reversed(self.programs):
-            if program.process is not None and program.process.poll() is None:
-                program.stop()
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        headers = {"Authorization": f"Bearer {(self.data / 'admin-token').read_text().strip()}"}
-        data = None if body is None else json.dumps(body).encode()
-        headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 (our own master)
-        context = ssl.create_default_context(cafile=self.data / "tls" / "ca.pem")
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:  # noqa: S310 (as above)
-            return json.load(answer)
-
-    def states(self) -> dict[str, str]:
-        with contextlib.suppress(urllib.error.HTTPError):
-            return {one["id"]: one["state"] for one in self.ask("GET", "/api/v1/agents")["items"]}
-        return {}
-
-    def _port(self) -> str | None:
-        assert self.master.process is not None
-        assert self.master.process.poll() is None, self.master.text()[-3000:]
-        found = [line for line in self.master.text().splitlines() if "the API listens at" in line]
-        return found[-1].partition("port=")[2].rstrip(")") if found else None
 
 
 @pytest.fixture
@@ -139,3 +81,59 @@ def test_of_an_agent_and_its_copy_one_works_and_the_other_says_why_not(secure: S
     assert "another instance" in secure.master.text()
     first.kill()
     until(lambda: "is open" in copy.text(), what="the copy to take over", deadline_s=120)
+
+
+@pytest.fixture
+def roomy(tmp_path: Path) -> Iterator[Secure]:
+    config = tmp_path / "master.toml"
+    config.write_text("waiting_room = true\n")
+    made = Secure(tmp_path, f"--config={config}")
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_an_agent_without_a_token_waits_joins_is_revoked_and_ends_quietly(roomy: Secure, tmp_path: Path) -> None:
+    pin = (roomy.data / "join-token").read_text().strip().rpartition("_")[2]
+    options = ("--gid=1", "--ask-to-join", "--allow-root", f"--ca-fingerprint={pin}", f"--url={roomy.url}")
+    agent = roomy.start("deployer-agent", "a1", *options)
+    requests = until(lambda: roomy.ask("GET", "/api/v1/agent-requests")["items"], what="its request")
+    assert f"sha256:{requests[0]['id']}" in agent.text()
+    assert roomy.states() == {}
+    assert roomy.ask("POST", f"{requests[0]['href']}/accept", {})["id"] == "1:1"
+    until(lambda: roomy.states() == {"1:1": "online"}, what="the agent to be online", deadline_s=120)
+    append = {"cmd": "/bin/sh", "args": ["-c", f"sleep 3; echo x >> {tmp_path}/runs"]}
+    roomy.ask("POST", "/api/v1/jobs", {"cmd": "execute", "args": append, "target": "1:1", "id": "j"})
+    until(lambda: roomy.ask("GET", "/api/v1/jobs/j")["state"] == "RUNNING", what="the job to run")
+    assert roomy.ask("DELETE", "/api/v1/agents/1:1")["state"] == "revoked"
+    until(lambda: "takes agent 1:1 no more" in agent.text(), what="the agent to say so")
+    until((tmp_path / "runs").exists, what="the job to end")
+    assert agent.process is not None
+    assert agent.process.poll() is None
+    assert agent.text().count("takes agent 1:1 no more") == 1
+    assert roomy.states() == {"1:1": "revoked"}
+    agent.stop()
+    (tmp_path / "a1" / "identity.json").unlink()
+    again = roomy.start("deployer-agent", "a1", *options)
+    assert again.process is not None
+    assert again.process.wait(60) != 0
+    assert "does not take this agent any more" in again.text()
+
+
+def test_an_agent_comes_back_to_a_master_that_has_lost_its_state(roomy: Secure, tmp_path: Path) -> None:
+    token = (roomy.data / "join-token").read_text().strip()
+    agent = roomy.agent("a1", token, "--nid=4")
+    until(lambda: roomy.states() == {"1:4": "online"}, what="the agent to be online")
+    roomy.master.stop()
+    shutil.rmtree(tmp_path / "master" / "redis")
+    roomy.master.arguments = [one.replace("tcp:0:", f"tcp:{roomy.port}:") for one in roomy.master.arguments]
+    roomy.master.start()
+    until(lambda: roomy.master.text().count("listens at") == 2, what="the master to be back")
+    requests = until(lambda: roomy.ask("GET", "/api/v1/agent-requests")["items"], what="its request", deadline_s=150)
+    assert (requests[0]["gid"], requests[0]["nid"]) == (1, 4)
+    roomy.ask("POST", f"{requests[0]['href']}/accept", {})
+    until(lambda: roomy.states() == {"1:4": "online"}, what="the agent to be back", deadline_s=200)
+    job = {"cmd": "execute", "args": {"cmd": "/bin/echo", "args": ["hi"]}, "target": "1:4", "id": "hi"}
+    assert roomy.ask("POST", "/api/v1/jobs?wait=60", job)["state"] == "OK"
+    assert "joined again" in agent.text()

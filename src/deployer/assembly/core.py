@@ -42,6 +42,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     proxies: tuple[Network, ...] = ()
     meter: Meter
     tls: Tls = NO_TLS
+    waiting_room: bool = False
 
 
 class Core(Struct, frozen=True):

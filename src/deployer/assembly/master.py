@@ -107,6 +107,7 @@ class Master(Service):
             wall=self._wall,
             memory=self._upkeep.memory,
             tls=listeners.tls,
+            waiting_room=self._settings.waiting_room,
         )
         core = build_core(ground)
         self._core = core

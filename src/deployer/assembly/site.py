@@ -5,19 +5,22 @@ from typing import Any, Final
 
 from deployer.assembly.core import Core, Ground
 from deployer.dispatch.commands import Commands
+from deployer.kit.allowance import Allowance
 from deployer.kit.http.limits import HttpLimits
 from deployer.kit.http.peer import Peers
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
-from deployer.links.enrolment import Enrolment, Introduction
+from deployer.links.enrolment import Enrolment, Introduction, Ways
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.resource import Require, require_certificate
 from deployer.links.sessions import Challenges, Sessions
+from deployer.model import limits
 from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest import openapi
 from deployer.rest.about import AboutRoutes
 from deployer.rest.agentlog import AgentLogs
+from deployer.rest.agentrequests import AgentRequestRoutes
 from deployer.rest.agents import AgentRoutes
 from deployer.rest.audit import AuditRoutes
 from deployer.rest.auditing import Auditor
@@ -47,6 +50,7 @@ from deployer.stores.points import Points
 from deployer.stores.probe import Probe
 from deployer.stores.tokens import Tokens
 from deployer.stores.users import Users
+from deployer.stores.waitingroom import WaitingRoom
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
@@ -55,6 +59,7 @@ from deployer.telemetry.points import PointIntake
 NOUNS: Final = (
     AboutRoutes,
     AgentRoutes,
+    AgentRequestRoutes,
     AuditRoutes,
     CompanyRoutes,
     HostRoutes,
@@ -99,7 +104,9 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
-    enrolment = Enrolment(tokens, agents, sessions, wall, Introduction([ground.key.public], ground.tls.ca))
+    room = WaitingRoom(redis, ground.installation.company, is_open=ground.waiting_room)
+    ways = Ways(tokens, room, peers, Allowance(limits.WAITING_TRIES, 60.0, clock))
+    enrolment = Enrolment(agents, sessions, ways, wall, Introduction([ground.key.public], ground.tls.ca))
     require: Require = require_certificate if ground.tls.clients else lambda _: None
     longpoll = LongPoll(
         sessions,
@@ -127,12 +134,13 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         [
             AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
-            AgentRoutes(agents),
+            AgentRoutes(agents, wall),
             AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
             ScriptRoutes(library, wall),
+            AgentRequestRoutes(room, wall),
             TokenRoutes(tokens, users, agents, wall, ground.tls.pin),
             UserRoutes(users, wall),
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),

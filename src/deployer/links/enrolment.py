@@ -6,16 +6,20 @@ from msgspec import Struct
 from twisted.logger import Logger
 from twisted.web.http import Request
 
-from deployer.errors import InvalidError, UnauthorizedError
+from deployer.errors import InvalidError, TooManyError, UnauthorizedError
+from deployer.kit.allowance import Allowance
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.failpoints import reach
+from deployer.kit.http.peer import Peers
 from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.model import limits
+from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import read_public
 from deployer.protocol.wire import ChallengeAnswer, JoinAnswer, JoinRequest, SessionRequest
 from deployer.stores.agents import Agents
 from deployer.stores.tokens import Token, Tokens
+from deployer.stores.waitingroom import WaitingRoom
 
 
 class Introduction(Struct, frozen=True):
@@ -25,15 +29,27 @@ class Introduction(Struct, frozen=True):
     ca: str | None = None
 
 
+class Ways(Struct, frozen=True):
+    """How a key becomes an agent: by a token, or by waiting for somebody; `tries` of an address to wait."""
+
+    tokens: Tokens
+    room: WaitingRoom
+    peers: Peers
+    tries: Allowance
+
+
 class Enrolment:
     """Serves `/agent/v1/join`, `/agent/v1/challenge`, `/agent/v1/session`."""
 
     log = Logger()
 
     def __init__(
-        self, tokens: Tokens, agents: Agents, sessions: Sessions, wall: WallClock, introduction: Introduction
+        self, agents: Agents, sessions: Sessions, ways: Ways, wall: WallClock, introduction: Introduction
     ) -> None:
-        self._tokens = tokens
+        self._room = ways.room
+        self._peers = ways.peers
+        self._tries = ways.tries
+        self._tokens = ways.tokens
         self._agents = agents
         self._sessions = sessions
         self._wall = wall
@@ -49,21 +65,32 @@ class Enrolment:
 
     async def _join(self, request: Request) -> bytes:
         wanted = read(JoinRequest, request, strict=True)
-        token = Token.parse(wanted.token)
         try:
             read_public(wanted.public_key)
         except ValueError as error:
             raise InvalidError("/public_key", str(error)) from None
+        if not wanted.token:
+            return self._joined(wanted, *await self._wait(request, wanted))
+        token = Token.parse(wanted.token)
         if token is None or not await self._tokens.may_join(token):
             self.log.warn("audit: {hostname} tried to join with a token that is not ours", hostname=wanted.hostname)
             raise UnauthorizedError("this join token is unknown or has expired: make another")
         agent, company = await self._agents.join(token.kid, wanted, epoch_ms(self._wall))
+        return self._joined(wanted, agent, company)
+
+    def _joined(self, wanted: JoinRequest, agent: AgentId, company: str) -> bytes:
         reach("join_done")
         self.log.warn("audit: agent {agent} joined from {hostname}", agent=str(agent), hostname=wanted.hostname)
         known = self._introduction
         return encode(
             JoinAnswer(gid=agent.gid, nid=agent.nid, company=company, ca=known.ca, master_keys=list(known.master_keys))
         )
+
+    async def _wait(self, request: Request, wanted: JoinRequest) -> tuple[AgentId, str]:
+        peer = self._peers.of(request)
+        if not self._tries.spend(peer.source):
+            raise TooManyError("too many requests to join come from this address", self._tries.wait_s(peer.source))
+        return await self._room.ask(wanted, peer.address, epoch_ms(self._wall))
 
     async def _challenge(self, request: Request) -> bytes:  # noqa: ARG002 (a route's form)
         return encode(ChallengeAnswer(self._sessions.challenges.make(), limits.CHALLENGE_S))

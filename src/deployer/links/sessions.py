@@ -93,8 +93,13 @@ class Sessions:
             )
         )
         reach("session_done")
+        known = await self._agents.session(_digest(secret))
         return SessionAnswer(
-            session=secret, epoch=epoch, lease_s=limits.LEASE_MS / 1000, valid_s=float(limits.SESSION_S)
+            session=secret,
+            epoch=epoch,
+            lease_s=limits.LEASE_MS / 1000,
+            valid_s=float(limits.SESSION_S),
+            company="" if known is None else known.company,
         )
 
     async def _enter(self, opened: Opened) -> int:

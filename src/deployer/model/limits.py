@@ -32,6 +32,12 @@ LOGINS_PER_USER: Final = 20
 LOGIN_IDLE_MS: Final = 8 * 3_600_000
 LOGIN_MS: Final = 7 * 86_400_000
 """A browser's session ends when it is idle, and after this time in any case."""
+WAITING_PER_COMPANY: Final = 100
+"""How many agents may wait to be let in."""
+WAITING_MS: Final = 86_400_000
+"""How long one waits that asks no more, and how long one is told that it was rejected."""
+WAITING_TRIES: Final = 60
+"""How often an address may ask in a minute at each master."""
 JOIN_TOKEN_S: Final = 30 * 86400
 """How long a join token is good for at most."""
 

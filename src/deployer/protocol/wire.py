@@ -4,6 +4,8 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
 
 1. Join, once. `POST /agent/v1/join` with a `JoinRequest` answers a `JoinAnswer`. The agent made an Ed25519 key first.
    The same token and key again answer the same numbers (an answer may be lost); a number that another key has is 409.
+   With an empty token a key that is known gets the same answer; another one 403 `waiting` until somebody has let it in
+   (403 `forbidden`: rejected), or 401 where nobody may wait. 403 `revoked` is final, here and for a session.
 2. Session. `GET /agent/v1/challenge` answers a `ChallengeAnswer`, good once and for 60 s. `POST /agent/v1/session` with
    a `SessionRequest`, signed over `session_text()`, answers a `SessionAnswer`. The newest session of an agent is the
    only one: its `epoch` fences all others. It is valid for an hour and renewed before. 401 on any later request means:
@@ -55,14 +57,19 @@ Base64 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{1,200}={0,2}\Z")]
 Hostname = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,255}\Z")]
 
 
-class JoinRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An agent's first words. `public_key`: raw Ed25519 in base64."""
+class JoinRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An agent's first words. `public_key`: raw Ed25519 in base64. `token` is empty in a request to be let in.
+
+    `system`, `version`: for whoever decides about that.
+    """
 
     token: Annotated[str, Meta(max_length=400)]
     public_key: Base64
     hostname: Hostname
     gid: GridId | None = None
     nid: NodeId | None = None
+    system: Annotated[str, Meta(max_length=200, pattern=r"^[ -~]*\Z")] = ""
+    version: Annotated[str, Meta(max_length=64, pattern=r"^[ -~]*\Z")] = ""
 
 
 class JoinAnswer(Struct, frozen=True, kw_only=True):
@@ -105,12 +112,16 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
 
 class SessionAnswer(Struct, frozen=True, kw_only=True):
-    """`session` is the bearer token, `epoch` its fencing number, `lease_s` how long an unaccepted command is held."""
+    """`session` is the bearer token, `epoch` its fencing number, `lease_s` how long an unaccepted command is held.
+
+    `company`: whose agent it is. Another one than before: the master has lost its state, and the agent joins again.
+    """
 
     session: str
     epoch: int
     lease_s: float
     valid_s: float
+    company: str = ""
     configuration: Configuration = Configuration()
 
 

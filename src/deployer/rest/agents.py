@@ -1,8 +1,10 @@
 """Agents: who they are and when they were last heard."""
 
 from msgspec import Struct
+from twisted.logger import Logger
 
 from deployer.errors import MalformedError, NotFoundError
+from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso, iso_or_none
@@ -63,6 +65,13 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     duplicate: DuplicateAnswer | None = None
 
 
+class RevokedAgent(Struct, frozen=True):
+    """It gets no session any more."""
+
+    id: str
+    state: str
+
+
 class AgentPage(Struct, frozen=True):
     """Some agents, and where the next ones begin."""
 
@@ -73,8 +82,11 @@ class AgentPage(Struct, frozen=True):
 class AgentRoutes:
     """`/api/v1/agents`."""
 
-    def __init__(self, agents: Agents) -> None:
+    log = Logger()
+
+    def __init__(self, agents: Agents, wall: WallClock) -> None:
         self._agents = agents
+        self._wall = wall
 
     @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=PageQuery)
     async def list_all(self, caller: Caller, query: PageQuery) -> AgentPage:
@@ -89,6 +101,17 @@ class AgentRoutes:
     async def show(self, caller: Caller, agent: str) -> AgentAnswer:
         """One agent."""
         return _answer(await self._agents.agent(caller.company, known_agent(caller, agent)))
+
+    @endpoint("DELETE", "/api/v1/agents/<agent>", needs=Permission.MANAGE, returns=RevokedAgent)
+    async def revoke(self, caller: Caller, agent: str) -> RevokedAgent:
+        """Revoke an agent: its session ends at once, it gets no other, and its key joins nothing again.
+
+        The record stays, with its number. What runs on the host goes on until it ends there.
+        """
+        known = known_agent(caller, agent)
+        await self._agents.revoke(caller.company, known, epoch_ms(self._wall))
+        self.log.warn("audit: user {user} revokes agent {agent}", user=caller.user, agent=str(known))
+        return RevokedAgent(str(known), "revoked")
 
 
 def agent_href(agent: AgentId) -> str:

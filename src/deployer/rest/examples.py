@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 BODIES: Final[Mapping[str, Any]] = {
+    "Admission": {"gid": 1, "nid": 12},
     "CompanyRequest": {"name": "acme"},
     "GridRequest": {"gid": 2},
     "JobRequest": {
@@ -24,6 +25,7 @@ PATHS: Final[Mapping[str, str]] = {
     "agent": "1:1",
     "company": "acme",
     "domain": "backup",
+    "fingerprint": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
     "host": "1:1",
     "job": "deploy-42",
     "name": "free-space",

@@ -28,6 +28,8 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.MethodNotAllowedError: 405,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
+    errors.WaitingError: 403,
+    errors.RevokedError: 403,
     errors.ConflictError: 409,
     errors.InFlightError: 409,
     errors.ChangedError: 412,

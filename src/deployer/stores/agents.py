@@ -12,6 +12,7 @@ from deployer.errors import (
     OtherInstanceError,
     PollAgainError,
     QuarantinedError,
+    RevokedError,
     StaleSessionError,
     UnauthorizedError,
 )
@@ -124,9 +125,17 @@ class Agents:
         word = answer[0].decode()
         if word == "TAKEN":
             raise ConflictError("this number or this key is already another agent's")
+        if word == "REVOKED":
+            raise RevokedError("this agent was revoked: it joins again with a new key only")
         if word != "OK":
             raise UnauthorizedError(_JOIN_REFUSALS[word])
         return AgentId(int(answer[1]), int(answer[2])), answer[3].decode()
+
+    async def revoke(self, company: str, agent: AgentId, now_ms: int) -> None:
+        """End its session and let it open no other; NotFoundError when the company has none of this number."""
+        wanted = [str(agent), company, now_ms]
+        if await self._redis.run(scripts.REVOKE, [keys.agent(agent)], wanted) != b"OK":
+            raise NotFoundError("this agent does not exist")
 
     async def public_key(self, agent: AgentId) -> str | None:
         """The key that the agent joined with; None for an agent that does not exist."""
@@ -374,6 +383,8 @@ def _admitted(answer: list[Any]) -> list[Any]:
             "instances with this key have taken over from each other too often: end all but one; "
             f"another one is admitted {limits.TAKEOVER_MS // 60_000} minutes later"
         )
+    if word == b"REVOKED":
+        raise RevokedError("this agent was revoked: it joins again with a new key only")
     if word != b"OK":
         raise UnauthorizedError("this agent is not known here any more")
     return answer

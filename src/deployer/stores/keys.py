@@ -43,6 +43,9 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
                                             password (argon2id), seal (a session with another one has ended)
     dpl:c:<c>:logins:<name>          zset   sessions of a user by their making
     dpl:c:<c>:agents                 zset   agents of the company, by name
+    dpl:c:<c>:waiting                zset   fingerprints of agents that wait to be let in, by when they asked last
+    dpl:c:<c>:waiting:<fingerprint>  hash   public_key, hostname, address, gid, nid, system, version, first, last,
+                                            rejected; expires
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
@@ -156,6 +159,16 @@ def audit_head(company_id: str) -> str:
 def tokens(company_id: str, kind: str) -> str:
     """The public ids of a company's tokens of a kind (dpl, dpj), by their making."""
     return f"{prefix(company_id)}tokens:{kind}"
+
+
+def waiting(company_id: str) -> str:
+    """The fingerprints of agents that wait to be let in."""
+    return f"{prefix(company_id)}waiting"
+
+
+def waiting_agent(company_id: str, fingerprint: str) -> str:
+    """An agent that waits."""
+    return f"{waiting(company_id)}:{fingerprint}"
 
 
 def users(company_id: str) -> str:

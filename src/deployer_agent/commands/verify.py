@@ -14,19 +14,19 @@ TOLERANCE_MS: Final = 5 * 60_000
 
 
 class Verifier:
-    """Knows the masters' keys and who we are."""
+    """Knows the masters' keys and who we are; the company is another one when a master has lost its state."""
 
     def __init__(self, keys: Sequence[Ed25519PublicKey], agent: AgentId, company: str) -> None:
         self._keys = keys
         self._agent = agent
-        self._company = company
+        self.company = company
 
     def command(self, envelope: Envelope) -> SignedCommand:
         """Return what was signed; ForgedError when it is not to be trusted."""
         if not signing.genuine(self._keys, envelope):
             raise ForgedError(codes.BAD_SIGNATURE, "not signed by a master that this agent has joined")
         command = self.read(envelope.payload)
-        if AgentId(command.gid, command.nid) != self._agent or command.company != self._company:
+        if AgentId(command.gid, command.nid) != self._agent or command.company != self.company:
             raise ForgedError(codes.WRONG_AGENT, f"{command.id} was signed for another agent or company")
         if not _fits(command, envelope.data):
             raise ForgedError(codes.BAD_SIGNATURE, f"the data of {command.id} is not what was signed")

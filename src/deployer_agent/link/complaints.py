@@ -5,6 +5,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from deployer.kit.clock import Clock
+from deployer_agent.errors import RevokedError
 
 EVERY_S: Final = 60.0
 
@@ -18,11 +19,17 @@ class Complaints:
         self._clock = clock
         self._quiet_until: float | None = None
         self._silent = 0
+        self._final = False
         self.count = 0
 
     def say(self, what: str, error: Exception) -> None:
         """Note one failure."""
         self.count += 1
+        if isinstance(error, RevokedError):
+            if not self._final:
+                self.log.error("{error}", error=str(error))
+            self._final = True
+            return
         now = self._clock.seconds()
         if self._quiet_until is not None and now < self._quiet_until:
             self._silent += 1

@@ -2,8 +2,8 @@
 
 import re
 import socket
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
@@ -15,10 +15,15 @@ from deployer.kit.failpoints import reach
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import sign
 from deployer.protocol.wire import ChallengeAnswer, Configuration, SessionAnswer, SessionRequest, encode, session_text
+from deployer_agent.errors import ProblemError, RevokedError
 from deployer_agent.link.http import Http
 
 RENEW_AT: Final = 0.9  # of its time
 UNAUTHORIZED: Final = 401
+REVOKED: Final = "revoked"
+REJOIN_S: Final = 60.0
+Rejoin = Callable[[], Coroutine[Deferred[Any], Any, None]]
+"""Joins again with the key that there is; LinkError when the master does not want that."""
 STALE: Final = "stale_session"
 
 
@@ -30,6 +35,8 @@ class Proof(Struct, frozen=True):
     instance: str
     version: str
     extensions: Sequence[str] = ()
+    company: Callable[[], str] = str
+    """Whose agent it was when it joined last; empty when nobody asks."""
 
 
 class Open(Struct, frozen=True):
@@ -45,7 +52,10 @@ class Session:
 
     log = Logger()
 
-    def __init__(self, http: Http, proof: Proof, clock: Clock) -> None:
+    def __init__(self, http: Http, proof: Proof, clock: Clock, rejoin: Rejoin | None = None) -> None:
+        self._rejoin = rejoin
+        self._rejoin_at = float("-inf")
+        self._revoked: RevokedError | None = None
         self._http = http
         self._proof = proof
         self._clock = clock
@@ -79,9 +89,29 @@ class Session:
                     waiter.callback(None)
 
     async def _begin(self) -> Open:
+        if self._revoked is not None:
+            raise self._revoked
+        try:
+            return await self._ask()
+        except ProblemError as error:
+            if error.code == REVOKED:
+                self._revoked = RevokedError(
+                    f"the master takes agent {self._proof.agent} no more ({error}): "
+                    "what runs goes on, nothing more is asked for or sent"
+                )
+                raise self._revoked from None
+            if error.status != UNAUTHORIZED or self._rejoin is None or self._clock.seconds() < self._rejoin_at:
+                raise
+        self._rejoin_at = self._clock.seconds() + REJOIN_S
+        await self._rejoin()
+        return await self._ask()
+
+    async def _ask(self) -> Open:
         challenge = (await self._http.get("/agent/v1/challenge", ChallengeAnswer)).challenge
         asked_at = self._clock.seconds()
         answer = await self._http.post("/agent/v1/session", encode(self._request(challenge)), SessionAnswer)
+        if answer.company and self._rejoin is not None and answer.company != self._proof.company():
+            await self._rejoin()
         self.log.info("session {epoch} of agent {agent} is open", epoch=answer.epoch, agent=str(self._proof.agent))
         reach("session_opened")
         return Open(answer.session, asked_at + RENEW_AT * answer.valid_s, answer.configuration)

@@ -195,3 +195,20 @@ local function touch(agent, id, prefix, every, now)
     event(prefix, 'agent.state', id, 'online')
   end
 end
+
+-- A new agent of a company, with this number or the grid's next; its number. The caller has looked that this one is free.
+local function enrol(company, gid, nid, public_key, hostname, now)
+  if nid == '' then
+    repeat
+      nid = int(redis.call('HINCRBY', 'dpl:grid:' .. gid, 'next', 1))
+    until redis.call('EXISTS', 'dpl:agent:' .. gid .. ':' .. nid) == 0
+  end
+  local id = gid .. ':' .. nid
+  local prefix = 'dpl:c:' .. company .. ':'
+  redis.call('HSET', 'dpl:keys', public_key, id)
+  redis.call('ZADD', prefix .. 'agents', 0, string.format('%010d:%010d', tonumber(gid), tonumber(nid)))
+  redis.call('HSET', 'dpl:agent:' .. id, 'company', company, 'prefix', prefix, 'public_key', public_key, 'hostname',
+    hostname, 'state', 'offline', 'joined', now)
+  event(prefix, 'agent.joined', id, 'offline')
+  return nid
+end

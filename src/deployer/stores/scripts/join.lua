@@ -1,6 +1,6 @@
 -- JOIN: a token and a new public key make an agent; the same two again find it.
 -- KEYS: join token, keys of agents. ARGV: now ms (masters' clock), public key, gid or '', nid or '', hostname.
--- Answers {OK, gid, nid, company}, or {EXPIRED}, {WRONG_GRID}, {USED}, {TAKEN}.
+-- Answers {OK, gid, nid, company}, or {EXPIRED}, {WRONG_GRID}, {USED}, {TAKEN}, {REVOKED}.
 local token = redis.call('HMGET', KEYS[1], 'company', 'gid', 'uses', 'expires')
 local company, gid = token[1], token[2]
 if not company or tonumber(token[4]) <= tonumber(ARGV[1]) then
@@ -15,29 +15,18 @@ if known then
   if not mine or (ARGV[4] ~= '' and ARGV[4] ~= mine) then
     return { 'TAKEN' }
   end
+  if redis.call('HEXISTS', 'dpl:agent:' .. known, 'revoked') == 1 then
+    return { 'REVOKED' }
+  end
   return { 'OK', gid, mine, company }
 end
 if token[3] == '0' then
   return { 'USED' }
 end
-local nid = ARGV[4]
-if nid ~= '' then
-  if redis.call('EXISTS', 'dpl:agent:' .. gid .. ':' .. nid) == 1 then
-    return { 'TAKEN' }
-  end
-else
-  repeat
-    nid = int(redis.call('HINCRBY', 'dpl:grid:' .. gid, 'next', 1))
-  until redis.call('EXISTS', 'dpl:agent:' .. gid .. ':' .. nid) == 0
+if ARGV[4] ~= '' and redis.call('EXISTS', 'dpl:agent:' .. gid .. ':' .. ARGV[4]) == 1 then
+  return { 'TAKEN' }
 end
 if tonumber(token[3]) > 0 then
   redis.call('HINCRBY', KEYS[1], 'uses', -1)
 end
-local id = gid .. ':' .. nid
-local prefix = 'dpl:c:' .. company .. ':'
-redis.call('HSET', KEYS[2], ARGV[2], id)
-redis.call('ZADD', prefix .. 'agents', 0, string.format('%010d:%010d', tonumber(gid), tonumber(nid)))
-redis.call('HSET', 'dpl:agent:' .. id, 'company', company, 'prefix', prefix, 'public_key', ARGV[2], 'hostname', ARGV[5],
-  'state', 'offline', 'joined', ARGV[1])
-event(prefix, 'agent.joined', id, 'offline')
-return { 'OK', gid, nid, company }
+return { 'OK', gid, enrol(company, gid, ARGV[4], ARGV[2], ARGV[5], ARGV[1]), company }

@@ -1,0 +1,19 @@
+-- REVOKE: an agent gets no session any more, its present one ends, its key joins nothing again.
+-- KEYS: agent. ARGV: gid:nid, company, now ms (masters' clock). Answers OK or UNKNOWN.
+local known = read(KEYS[1], 'company', 'prefix', 'session', 'revoked')
+if known[1] ~= ARGV[2] or not known[2] then
+  return 'UNKNOWN'
+end
+if known[3] then
+  redis.call('UNLINK', 'dpl:session:' .. known[3])
+end
+if not counted('HINCRBY', KEYS[1], 'epoch', 1) then -- nothing that is under way gets through any more
+  redis.call('HSET', KEYS[1], 'epoch', 'revoked')
+end
+redis.call('HDEL', KEYS[1], 'session')
+redis.call('HSET', KEYS[1], 'state', 'revoked', 'revoked', known[4] or ARGV[3])
+redis.call('ZREM', 'dpl:seen:online', ARGV[1])
+redis.call('ZREM', 'dpl:seen:overdue', ARGV[1])
+redis.call('PUBLISH', 'dpl:wake', ARGV[1])
+event(known[2], 'agent.state', ARGV[1], 'revoked')
+return 'OK'

@@ -257,3 +257,17 @@ async def test_an_owner_cannot_end_the_tokens_of_the_admin(served: Served) -> No
     token = await served.token_of("sam", Role.OWNER)
     assert (await served.ask("DELETE", f"/api/v1/tokens/{served.seeded.admin.kid}", token=token)).status == 403
     assert (await served.ask("GET", "/api/v1/user")).status == 200
+
+
+async def test_what_a_client_has_already_is_not_sent_again(served: Served) -> None:
+    await made(served, "eve")
+    tag = (await served.ask("GET", "/api/v1/users/eve")).header("etag")
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        reply = await served.ask("GET", "/api/v1/users/eve", headers={"If-None-Match": known})
+        assert (reply.status, reply.body, reply.header("etag")) == (304, b"", tag), known
+    for other in ('"x"', "x", '""'):
+        assert (await served.ask("GET", "/api/v1/users/eve", headers={"If-None-Match": other})).status == 200
+    await changed(served, "eve", role="operator")
+    reply = await served.ask("GET", "/api/v1/users/eve", headers={"If-None-Match": tag})
+    assert (reply.status, reply.json["role"]) == (200, "operator")
+    assert (await served.ask("GET", "/api/v1/jobs", headers={"If-None-Match": "*"})).status == 200

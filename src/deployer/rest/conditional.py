@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
+from twisted.web.http import Request
 
 from deployer.errors import ChangedError
 
@@ -27,6 +28,13 @@ class Match(Struct, frozen=True):
             return
         if version not in [tag for weak, tag in _TAG.findall(self.text) if not weak]:
             raise ChangedError("it has changed since it was read: read it again")
+
+
+def is_known(request: Request, headers: Sequence[tuple[str, str]]) -> bool:
+    """Whether If-None-Match names the version that these headers tell: 304 then, and nothing is sent again."""
+    own = dict(headers).get("etag")
+    text = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", [])).decode("latin-1")
+    return own is not None and (text.strip() == "*" or own.strip('"') in [tag for _, tag in _TAG.findall(text)])
 
 
 def etag(version: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ and errors are done here. `Api` refuses two handlers of one name: Klein would le
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,7 +36,7 @@ from deployer.protocol.codecs import Misfit, NotJson, decode_strict
 from deployer.rest import expansion
 from deployer.rest.answers import Answer, Stream
 from deployer.rest.auditing import READS, Auditor
-from deployer.rest.conditional import Match
+from deployer.rest.conditional import Match, is_known
 from deployer.rest.idempotency import Idempotency
 from deployer.rest.problems import prepare, refuse
 from deployer.rest.streaming import send
@@ -255,10 +256,14 @@ async def _write(request: Request, answer: Any) -> None:
         return
     if not isinstance(answer, Answer):
         answer = Answer(answer)
-    body = _encode(answer.record)
-    request.setResponseCode(answer.status)
-    request.setHeader(b"content-type", JSON)
-    request.setHeader(b"content-length", b"%d" % len(body))
+    if request.method in {b"GET", b"HEAD"} and is_known(request, answer.headers):
+        request.setResponseCode(HTTPStatus.NOT_MODIFIED)
+        body = b""
+    else:
+        body = _encode(answer.record)
+        request.setResponseCode(answer.status)
+        request.setHeader(b"content-type", JSON)
+        request.setHeader(b"content-length", b"%d" % len(body))
     for name, value in answer.headers:
         request.setHeader(name, value)
     request.write(b"" if request.method == b"HEAD" else body)

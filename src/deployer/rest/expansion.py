@@ -57,7 +57,8 @@ async def expanded(answer: Any, names: tuple[str, ...], resolve: Resolve) -> Ans
     for one in plain["items"] if isinstance(plain.get("items"), list) else [plain]:
         for name in names:
             one[name] = await _put(one.get(name), found, resolve)
-    return msgspec.structs.replace(outer, record=plain)
+    headers = [(name, text) for name, text in outer.headers if name != "etag"]  # which knows nothing of the rest
+    return msgspec.structs.replace(outer, record=plain, headers=headers)
 
 
 async def _put(reference: Any, found: dict[str, Any], resolve: Resolve) -> Any:

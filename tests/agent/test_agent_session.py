@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 
 from deployer.protocol.ids import AgentId
 from deployer.protocol.wire import ChallengeAnswer, PollAnswer, SessionAnswer
-from deployer_agent.errors import LinkError, StartError
+from deployer_agent.errors import LinkError, ProblemError, RevokedError, StartError
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.http import MAX_ANSWER_BYTES, Http
 from deployer_agent.link.lane import Lane, Traffic
@@ -202,6 +203,9 @@ class _Log:
     def warn(self, _: str, **__: object) -> None:
         self._told.append("warn")
 
+    def error(self, _: str, **__: object) -> None:
+        self._told.append("error")
+
     def info(self, _: str, **__: object) -> None:
         self._told.append("info")
 
@@ -211,3 +215,69 @@ def test_a_ca_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     for name in ("ca.pem", "missing.pem"):
         with pytest.raises(StartError, match=name):
             Trust(str(tmp_path / name), None)
+
+
+class Refusing(Master):
+    """Answers a session with these problems, then well."""
+
+    def __init__(self, *problems: ProblemError) -> None:
+        Master.__init__(self)
+        self.problems = list(problems)
+        self.asked = 0
+
+    async def post(self, path: str, body: bytes, kind: Any) -> Any:
+        self.asked += 1
+        if self.problems:
+            raise self.problems.pop(0)
+        return await Master.post(self, path, body, kind)
+
+
+def rejoining(master: Any, clock: Clock, rejoins: list[float]) -> Session:
+    async def rejoin() -> None:
+        rejoins.append(clock.seconds())
+
+    return Session(master, Proof(Ed25519PrivateKey.generate(), AgentId(1, 1), "0" * 32, "1"), clock, rejoin)
+
+
+def unknown() -> ProblemError:
+    return ProblemError(401, "unauthorized", "not known here")
+
+
+async def test_an_agent_that_is_not_known_joins_again_once_a_minute() -> None:
+    clock, rejoins = Clock(), list[float]()
+    one = rejoining(Refusing(unknown()), clock, rejoins)
+    assert (await one.current()).token == "s1"
+    one = rejoining(Refusing(*(unknown() for _ in range(9))), clock, rejoins)
+    for _ in range(3):
+        with pytest.raises(ProblemError):
+            await one.current()
+    assert rejoins == [0.0, 0.0]
+    clock.advance(60)
+    with pytest.raises(ProblemError):
+        await one.current()
+    assert rejoins == [0.0, 0.0, 60.0]
+
+
+async def test_a_revoked_agent_asks_once_and_says_so_once() -> None:
+    clock, rejoins = Clock(), list[float]()
+    master = Refusing(ProblemError(403, "revoked", "gone"))
+    one = rejoining(master, clock, rejoins)
+    complaints, told = Complaints(clock), list[str]()
+    complaints.log = _Log(told)  # type: ignore[misc, assignment]  # the smallest logger
+    for _ in range(5):
+        clock.advance(3600)
+        with pytest.raises(RevokedError) as caught:
+            await one.current()
+        complaints.say("x", caught.value)
+    assert (master.asked, rejoins, told) == (1, [], ["error"])
+
+
+async def test_a_master_that_has_the_agent_in_another_company_is_joined_again() -> None:
+    clock, rejoins = Clock(), list[float]()
+
+    class Moved(Master):
+        async def post(self, path: str, body: bytes, kind: Any) -> Any:
+            return structs.replace(await Master.post(self, path, body, kind), company="new")
+
+    await rejoining(Moved(), clock, rejoins).current()
+    assert rejoins == [0.0]

@@ -90,6 +90,17 @@ async def test_a_certificate_is_replaced_while_the_master_runs(tmp_path: Path) -
     assert leaf((tmp_path / "tls" / "server.pem").read_bytes()).not_valid_after_utc.timestamp() > wall[0] + 80 * DAY_S
 
 
+def test_a_certificate_that_cannot_be_kept_is_served_all_the_same(tmp_path: Path) -> None:
+    wall = [NOW]
+    made = own(tmp_path, wall)
+    first = made.pem
+    (tmp_path / "tls").rename(tmp_path / "gone")
+    wall[0] += 80 * DAY_S
+    assert made.look()
+    assert made.pem != first
+    assert not made.look()
+
+
 def test_an_operators_files_are_read_again_when_they_change_and_serve(tmp_path: Path) -> None:
     issuer = Issuer()
     both = kept(tmp_path / "both.pem", issuer.issue())

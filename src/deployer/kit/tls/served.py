@@ -50,7 +50,10 @@ class OwnCertificate:
         if self._serves(now):
             return False
         self.pem = self._authority.issue(self._names, now)
-        write_private(self._directory / SERVER_FILE, self.pem)
+        try:
+            write_private(self._directory / SERVER_FILE, self.pem)
+        except OSError as error:  # a full disk: this one is served all the same, and the next start makes another
+            self.log.error("the server certificate could not be kept: {error}", error=str(error))  # noqa: TRY400
         self.log.info("a server certificate was made for {names}", names=", ".join(self._names))
         return True
 

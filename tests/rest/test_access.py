@@ -33,6 +33,9 @@ ROUTES = [
     ("GET", "/api/v1/audit"),
     ("GET", "/api/v1/audit/verify"),
     ("GET", "/api/v1/audit/export"),
+    ("GET", "/api/v1/masters"),
+    ("GET", "/api/v1/masters/x"),
+    ("GET", "/api/v1/masters/x/exceptions"),
     ("GET", "/api/v1/user"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),
@@ -130,7 +133,7 @@ NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DE
 _OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
 NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
 NEEDS_OWNER |= {("DELETE", "agents"), ("PATCH", "users"), ("PATCH", "companies")}
-NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "/metrics")}
+NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "masters"), ("GET", "/metrics")}
 
 
 @pytest.mark.parametrize("role", Role)

@@ -15,8 +15,10 @@ from deployer.model.access import Role
 from deployer.protocol.ids import AgentId
 from deployer.protocol.wire import JoinRequest
 from deployer.rest.openapi import operations
+from deployer.stores.masters import Masters
 from deployer.stores.waitingroom import WaitingRoom, fingerprint_of
 from support.hosts import HOST
+from support.masters import record
 from support.seeded import COMPANY, NOW
 from support.served import Reply, Served, WireAgent
 
@@ -88,6 +90,7 @@ class Tenant:
             "name": "script",
             "job": f"{SECRET}-job",
             "task": "1:7",
+            "master": "one",
         }
 
     async def fill(self) -> None:
@@ -101,6 +104,7 @@ class Tenant:
         script = f"/api/v1/scripts/{SECRET}/script"
         assert (await self._ask("PUT", script, "-- text")).status == 201
         await self.make("POST", "/api/v1/jobs", {**JOB, "id": self.things["job"]})
+        await Masters(self.served.seeded.redis).tell(record())
         await agent.poll()
         await self._wait()
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import Core, Ground, build_core, build_mover
 from deployer.assembly.listeners import Listeners
+from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.config import MasterSettings, proxies
@@ -58,6 +59,7 @@ class Master(Service):
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
+        self._report: Report | None = None
         self._core: Core | None = None
         self._listeners: Listeners | None = None
         self._lock: int | None = None
@@ -115,6 +117,8 @@ class Master(Service):
         self._keep_audit(ground, core)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
+        self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
+        self._report.watch(site, core.trail)
         await listeners.open(site)
 
     def _measure(self, site: HardenedSite, ground: Ground) -> None:
@@ -181,6 +185,8 @@ class Master(Service):
         await self._drain()
         if self._core is not None:
             await self._finish_audit(self._core)
+        if self._report is not None:
+            await self._report.end()
         if self._lag.running:
             self._lag.stopService()
         if self._upkeep is not None:

@@ -32,6 +32,7 @@ from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobs import JobRoutes, Values
+from deployer.rest.masters import MasterRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
@@ -43,9 +44,11 @@ from deployer.rest.users import UserRoutes
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.hosts import Hosts
+from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.logins import Logins
 from deployer.stores.logs import Logs
+from deployer.stores.masters import Masters
 from deployer.stores.points import Points
 from deployer.stores.probe import Probe
 from deployer.stores.tokens import Tokens
@@ -65,6 +68,7 @@ NOUNS: Final = (
     HostRoutes,
     JobRoutes,
     JobLogRoutes,
+    MasterRoutes,
     ProcessRoutes,
     ScriptRoutes,
     SessionRoutes,
@@ -144,6 +148,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             TokenRoutes(tokens, users, agents, wall, ground.tls.pin),
             UserRoutes(users, wall),
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
+            MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
             ProcessRoutes(agents, points),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),

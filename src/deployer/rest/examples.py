@@ -28,6 +28,7 @@ PATHS: Final[Mapping[str, str]] = {
     "fingerprint": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
     "host": "1:1",
     "job": "deploy-42",
+    "master": "0193a5c27e3b7c41a9d2f8e6b1c07d54",
     "name": "free-space",
     "task": "1:1",
     "token_id": "5f0c9a1b7d3e2468",

@@ -8,6 +8,8 @@ from prometheus_client.core import CounterMetricFamily
 from twisted.web.http import Request
 
 from deployer.kit.clock import Clock
+from deployer.model.latencies import Latencies
+from deployer.model.masters import RouteFigures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -22,6 +24,7 @@ class Meter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._registry = CollectorRegistry()
+        self._routes: dict[tuple[str, str], Latencies] = {}
         self._requests = Counter(
             f"{PREFIX}http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
         )
@@ -34,10 +37,32 @@ class Meter:
         began = self._clock.seconds()
 
         def end(status: int) -> None:
+            self._figures(method, route).add(self._clock.seconds() - began)
             self._requests.labels(route, method, str(status)).inc()
             self._seconds.labels(route).observe(self._clock.seconds() - began)
 
         request.notifyFinish().addCallbacks(lambda _: end(request.code), lambda _: end(499))
+
+    def _figures(self, method: str, route: str) -> Latencies:
+        return self._routes.setdefault((method, route), Latencies())
+
+    @property
+    def answered(self) -> int:
+        """Requests answered since the start."""
+        return sum(one.count for one in self._routes.values())
+
+    def routes(self) -> list[RouteFigures]:
+        """By route: there are as many as are declared."""
+        return [
+            RouteFigures(
+                method=method,
+                route=route,
+                requests=its.count,
+                mean_ms=round(its.mean * 1000, 3),
+                p95_ms=round(its.quantile(0.95) * 1000, 3),
+            )
+            for (method, route), its in sorted(self._routes.items(), key=lambda item: item[0][::-1])
+        ]
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number as it is when somebody asks."""

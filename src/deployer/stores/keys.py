@@ -25,6 +25,10 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
+    dpl:masters                      zset   masters by when they were heard of last
+    dpl:master:<id>                  string its record; expires
+      dpl:master:<id>:exceptions     list   the last hundred, newest first; expires
+    dpl:weight                       string bytes by kind of key; dpl:weigher  string  the master that weighs; expires
     dpl:mover                        string the master that takes commands from cmds_queue; expires
     dpl:probe                        -      never there: what would be written to see whether writes are taken
     dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
@@ -74,6 +78,9 @@ SEEN_OVERDUE: Final = "dpl:seen:overdue"
 AGENT_PREFIX: Final = "dpl:agent:"
 
 MOVER: Final = "dpl:mover"
+MASTERS: Final = "dpl:masters"
+WEIGHT: Final = "dpl:weight"
+WEIGHER: Final = "dpl:weigher"
 AUDITOR: Final = "dpl:auditor"
 PROBE: Final = "dpl:probe"
 WAKE: Final = "dpl:wake"
@@ -109,6 +116,28 @@ def token(kid: str) -> str:
 def join_token(kid: str) -> str:
     """A join token by its public id."""
     return f"dpl:join:{kid}"
+
+
+def master(id_: str) -> str:
+    """The record of a master."""
+    return f"dpl:master:{id_}"
+
+
+def master_exceptions(id_: str) -> str:
+    """What nobody handled in a master."""
+    return f"{master(id_)}:exceptions"
+
+
+def kind(key: str) -> str:
+    """What a key is about, in a word: `task`, `job`, `log`, `agent`, …; the names of companies are not in it."""
+    if key.startswith(("log.", "c:")):
+        return "log"
+    if key.startswith("cmds_queue"):
+        return "cmds_queue"
+    parts = key.split(":")
+    if parts[0] != "dpl":
+        return "other"
+    return parts[3] if parts[1] == "c" and len(parts) > 3 else parts[1]  # noqa: PLR2004 (dpl, c, the company, a word)
 
 
 def agent(agent_id: AgentId) -> str:

@@ -96,6 +96,8 @@ def _check_url(settings: AgentSettings) -> None:
 
 
 def _check_trust(settings: AgentSettings) -> None:
+    if (settings.join_token_file or "").startswith("dpj_"):  # which must not be told: others read logs
+        raise StartError("join_token_file is the path of a file that holds the join token, not the token itself")
     if settings.tls_key is not None and settings.tls_cert is None:
         raise StartError("tls_key without tls_cert: the agent shows a certificate when it has both")
     if settings.ca_fingerprint is None:

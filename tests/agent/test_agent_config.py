@@ -75,3 +75,9 @@ def test_check_prints_each_value_with_its_source(capsys: pytest.CaptureFixture[s
         Options().parseOptions(["--gid", "4", "--check"])
     assert ended.value.code == 0
     assert "gid = 4  # command line" in capsys.readouterr().out
+
+
+def test_a_token_in_the_place_of_its_file_is_refused_and_not_told() -> None:
+    with pytest.raises(StartError, match="not the token itself") as refused:
+        read(None, {"url": "http://127.0.0.1:1", "data_dir": "d", "join_token_file": "dpj_a_secret"}, {})
+    assert "secret" not in str(refused.value)

@@ -45,7 +45,7 @@ from deployer_agent.commands.supervise import Ways as SupervisorWays
 from deployer_agent.commands.tasks import Host, Tasks, Ways
 from deployer_agent.commands.usage import UsageCommands
 from deployer_agent.commands.verify import Verifier
-from deployer_agent.config import AgentSettings
+from deployer_agent.config import AgentSettings, traits
 from deployer_agent.errors import StartError
 from deployer_agent.facts.host import HostReader
 from deployer_agent.journal.journal import Journal
@@ -148,7 +148,8 @@ class Agent(Service):
         def company() -> str:
             return identity.company if self._working is None else self._working.verifier.company
 
-        proof = Proof(key, identity.agent, journal.instance, own_version(), sorted(self._settings.extensions), company)
+        names, declared = sorted(self._settings.extensions), traits(self._settings)
+        proof = Proof(key, identity.agent, journal.instance, own_version(), names, declared, company)
         session = Session(http, proof, self._reactor, lambda: self._rejoin(key, identity))
         requests = Requests(http, session, identity.agent)
         self._working = Working(

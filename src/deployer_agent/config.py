@@ -14,6 +14,7 @@ from deployer.kit.settings import Settings, SettingsError, load
 from deployer.protocol.commands import ARGUMENTS, SCRIPT_COMMANDS
 from deployer.protocol.extensions import ExtensionName
 from deployer.protocol.ids import GridId, Name, NodeId
+from deployer.protocol.traits import PLACES, Labels, Roles, Traits, Word
 from deployer_agent.commands.extension import ExtensionSettings
 from deployer_agent.commands.startup import StartupSettings, in_order
 from deployer_agent.errors import StartError
@@ -46,6 +47,12 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stats_interval: Annotated[int, Meta(ge=1, le=3600)] = 30
     stats_bytes: Annotated[int, Meta(ge=MIB)] = 64 * MIB
     hold_bytes: Annotated[int, Meta(ge=MIB)] = 32 * MIB
+    roles: Roles = []
+    labels: Labels = {}
+    rack: Word | None = None
+    zone: Word | None = None
+    datacenter: Word | None = None
+    region: Word | None = None
     policy_file: str | None = None
     scripts_dir: str = "/etc/deployer/scripts"
     python: str = ""
@@ -55,6 +62,12 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     stop_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
+
+
+def traits(settings: AgentSettings) -> Traits:
+    """What the agent declares of itself."""
+    places = {name: getattr(settings, name) for name in PLACES}
+    return Traits(roles=settings.roles or None, labels=settings.labels or None, **places)
 
 
 def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings[Any]:

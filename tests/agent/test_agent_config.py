@@ -11,7 +11,20 @@ from deployer_agent.errors import StartError
 from deployer_agent.tap import Options
 
 FILE = Path(__file__).resolve().parents[2] / "etc" / "agent.toml"
-EXAMPLES = {"gid", "nid", "join_token_file", "ca_file", "ca_fingerprint", "tls_cert", "tls_key", "policy_file"}
+EXAMPLES = {
+    "gid",
+    "nid",
+    "join_token_file",
+    "ca_file",
+    "ca_fingerprint",
+    "tls_cert",
+    "tls_key",
+    "policy_file",
+    "rack",
+    "zone",
+    "datacenter",
+    "region",
+}
 TABLES = {"startup", "extensions"}
 
 

@@ -36,6 +36,8 @@ ROUTES = [
     ("GET", "/api/v1/masters"),
     ("GET", "/api/v1/masters/x"),
     ("GET", "/api/v1/masters/x/exceptions"),
+    ("PATCH", "/api/v1/agents/1:1"),
+    ("PATCH", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/user"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),
@@ -132,7 +134,13 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
 NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
 _OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
 NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
-NEEDS_OWNER |= {("DELETE", "agents"), ("PATCH", "users"), ("PATCH", "companies")}
+NEEDS_OWNER |= {
+    ("DELETE", "agents"),
+    ("PATCH", "users"),
+    ("PATCH", "agents"),
+    ("PATCH", "hosts"),
+    ("PATCH", "companies"),
+}
 NEEDS_ADMIN = {("POST", "companies"), ("DELETE", "companies"), ("GET", "masters"), ("GET", "/metrics")}
 
 

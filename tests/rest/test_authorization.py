@@ -57,6 +57,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/join-tokens"): {"name": "new"},
     ("PUT", "/api/v1/scripts/<domain>/<name>"): "-- text",
     ("POST", "/api/v1/jobs"): JOB,
+    ("PATCH", "/api/v1/agents/<agent>"): {"rack": "r1"},
+    ("PATCH", "/api/v1/hosts/<host>"): {"rack": "r1"},
     ("POST", "/api/v1/agent-requests/<fingerprint>/accept"): {},
 }
 TELLS_NO_NAMES = {"/api/v1/user", "/api/v1/session", "/api/v1/audit/verify", "/api/v1/processes"}

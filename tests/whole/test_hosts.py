@@ -32,3 +32,18 @@ def test_a_started_agents_host_is_shown_with_its_cores_and_memory(tmp_path: Path
         assert (version["n"], version["changes"]) == (1, [])
         assert made.agents[1].stop() == 0
         assert "Traceback" not in made.agents[1].text()
+
+
+def test_what_an_agents_file_declares_is_shown_and_changed_for_its_host(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text('roles = ["web"]\nlabels = {owner = "eve"}\nrack = "r1"\n')
+    with fleet(tmp_path) as made:
+        made.start_master()
+        made.start_agent(1, "--config", str(config))
+        assert made.ask("PATCH", "/api/v1/hosts/1:1", {"rack": "r2", "labels": {"tier": "1"}})[0] == 200
+        made.agents[1].stop()
+        made.start_agent(1, "--config", str(config))
+        shown = made.ask("GET", "/api/v1/agents/1:1")[1]
+        assert (shown["roles"], shown["rack"]) == (["web"], "r2")
+        assert shown["labels"] == {"owner": "eve", "tier": "1"}
+        assert shown["declared"] == {"roles": ["web"], "labels": {"owner": "eve"}, "rack": "r1"}

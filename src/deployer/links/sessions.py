@@ -89,7 +89,13 @@ class Sessions:
         reach("session_begun")
         epoch = await self._enter(
             Opened(
-                agent, request.instance, _digest(secret), request.version, request.hostname or "", request.extensions
+                agent,
+                request.instance,
+                _digest(secret),
+                request.version,
+                request.hostname or "",
+                request.extensions,
+                request.traits,
             )
         )
         reach("session_done")

@@ -45,6 +45,7 @@ from deployer.protocol.extensions import ExtensionName
 from deployer.protocol.ids import AgentId, GridId, NodeId, TaskId
 from deployer.protocol.messages import Group
 from deployer.protocol.results import Result
+from deployer.protocol.traits import NONE, Traits
 
 MEDIA_TYPE: Final = "application/vnd.deployer.v1+json"
 POLL_S: Final = 15.0
@@ -103,6 +104,7 @@ class SessionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     version: Annotated[str, Meta(max_length=64)] = ""
     hostname: Hostname | None = None
     extensions: Annotated[list[ExtensionName], Meta(max_length=200)] = []
+    traits: Traits = NONE
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

@@ -3,14 +3,20 @@
 from msgspec import Struct
 from twisted.logger import Logger
 
-from deployer.errors import MalformedError, NotFoundError
+from deployer.errors import ChangedError, InvalidError, MalformedError, NotFoundError, UnavailableError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
+from deployer.model.traits import TraitsChange, changed
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso, iso_or_none
+from deployer.protocol.traits import Traits
+from deployer.rest.answers import Answer
+from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
 from deployer.stores.agents import AgentRecord, Agents, Duplicate
+
+TRIES = 10
 
 
 class HostReference(Struct, frozen=True):
@@ -45,7 +51,10 @@ class DuplicateAnswer(Struct, frozen=True):
 
 
 class AgentAnswer(Struct, frozen=True, kw_only=True):
-    """An agent as clients see it."""
+    """An agent as clients see it.
+
+    Roles, labels and place are those that count: what the agent's file declares, with what was changed here.
+    """
 
     id: str
     gid: int
@@ -59,8 +68,14 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     host: HostReference
     hostname: str
     version: str
-    roles: list[str] = []
-    labels: dict[str, str] = {}
+    roles: list[str]
+    labels: dict[str, str]
+    rack: str | None
+    zone: str | None
+    datacenter: str | None
+    region: str | None
+    declared: Traits
+    changes: Traits
     extensions: list[str] = []
     duplicate: DuplicateAnswer | None = None
 
@@ -98,9 +113,22 @@ class AgentRoutes:
         return AgentPage([_answer(one) for one in page], agent_cursor(page[-1].id) if more else None)
 
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
-    async def show(self, caller: Caller, agent: str) -> AgentAnswer:
+    async def show(self, caller: Caller, agent: str) -> Answer:
         """One agent."""
-        return _answer(await self._agents.agent(caller.company, known_agent(caller, agent)))
+        return _shown(await self._agents.agent(caller.company, known_agent(caller, agent)))
+
+    @endpoint(
+        "PATCH",
+        "/api/v1/agents/<agent>",
+        needs=Permission.MANAGE,
+        returns=AgentAnswer,
+        body=TraitsChange,
+        conditional=True,
+    )
+    async def change(self, caller: Caller, agent: str, body: TraitsChange, match: Match) -> Answer:
+        """Change roles, labels and place; null goes back to what the agent declares."""
+        known = known_agent(caller, agent)
+        return _shown(await change_traits(self._agents, caller, known, body, match))
 
     @endpoint("DELETE", "/api/v1/agents/<agent>", needs=Permission.MANAGE, returns=RevokedAgent)
     async def revoke(self, caller: Caller, agent: str) -> RevokedAgent:
@@ -112,6 +140,32 @@ class AgentRoutes:
         await self._agents.revoke(caller.company, known, epoch_ms(self._wall))
         self.log.warn("audit: user {user} revokes agent {agent}", user=caller.user, agent=str(known))
         return RevokedAgent(str(known), "revoked")
+
+
+async def change_traits(
+    agents: Agents, caller: Caller, agent: AgentId, change: TraitsChange, match: Match
+) -> AgentRecord:
+    """Change what is said of an agent and its host here; the agent as it is then."""
+    for _ in range(TRIES):
+        known = await agents.agent(caller.company, agent)
+        match.require(known.traits_version)
+        try:
+            await agents.change_traits(known, changed(known.changes, change))
+        except ValueError as error:
+            raise InvalidError("/labels", str(error)) from None
+        except ChangedError:
+            continue
+        return await agents.agent(caller.company, agent)
+    raise UnavailableError("this agent changes too fast; try again in a moment")
+
+
+def traits_etag(record: AgentRecord) -> tuple[str, str]:
+    """Of what is said of an agent here; the rest of it changes by itself."""
+    return etag(record.traits_version)
+
+
+def _shown(record: AgentRecord) -> Answer:
+    return Answer(_answer(record), 200, (traits_etag(record),), changing=True)
 
 
 def agent_href(agent: AgentId) -> str:
@@ -154,6 +208,7 @@ def agent_after(cursor: str) -> AgentId:
 
 
 def _answer(record: AgentRecord) -> AgentAnswer:
+    traits = record.traits
     return AgentAnswer(
         id=str(record.id),
         gid=record.id.gid,
@@ -167,6 +222,14 @@ def _answer(record: AgentRecord) -> AgentAnswer:
         host=HostReference(host_href(record.id)),
         hostname=record.hostname,
         version=record.version,
+        roles=traits.roles or [],
+        labels=traits.labels or {},
+        rack=traits.rack,
+        zone=traits.zone,
+        datacenter=traits.datacenter,
+        region=traits.region,
+        declared=record.declared,
+        changes=record.changes,
         extensions=list(record.extensions),
         duplicate=_duplicate(record.duplicate),
     )

@@ -7,11 +7,12 @@ from msgspec import Struct
 
 
 class Answer(Struct, frozen=True):
-    """A record with a status of its own and headers."""
+    """A record with a status of its own and headers. `changing`: it holds more than its ETag tells of, so no 304."""
 
     record: Any
     status: int = 200
     headers: Sequence[tuple[str, str]] = ()
+    changing: bool = False
 
 
 class Stream(Struct, frozen=True):

@@ -256,7 +256,7 @@ async def _write(request: Request, answer: Any) -> None:
         return
     if not isinstance(answer, Answer):
         answer = Answer(answer)
-    if request.method in {b"GET", b"HEAD"} and is_known(request, answer.headers):
+    if request.method in {b"GET", b"HEAD"} and not answer.changing and is_known(request, answer.headers):
         request.setResponseCode(HTTPStatus.NOT_MODIFIED)
         body = b""
     else:

@@ -17,6 +17,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "LogIn": {"company": "acme", "user": "eve", "password": "correct horse battery staple"},
     "PasswordRequest": {"password": "correct horse battery staple"},
     "TokenRequest": {"name": "nightly build", "user": "ci", "role": "operator"},
+    "TraitsChange": {"roles": ["web"], "labels": {"owner": "eve", "old": None}, "rack": "r7"},
     "UserChange": {"role": "operator", "agents": ["1:1", "1:2"]},
     "UserRequest": {"name": "eve", "email": "eve@example.com", "role": "operator"},
 }

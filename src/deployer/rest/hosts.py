@@ -8,10 +8,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.model.facts import Change
+from deployer.model.traits import TraitsChange
 from deployer.protocol.facts import MAX_TEXT_CHARS, HostFacts
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.agents import agent_after, agent_cursor, agent_href, host_href, known_agent
+from deployer.rest.agents import (
+    agent_after,
+    agent_cursor,
+    agent_href,
+    change_traits,
+    host_href,
+    known_agent,
+    traits_etag,
+)
+from deployer.rest.answers import Answer
+from deployer.rest.conditional import Match
 from deployer.rest.endpoint import endpoint
 from deployer.rest.jobs import AgentReference
 from deployer.rest.paging import PageQuery
@@ -57,6 +68,12 @@ class HostAnswer(Struct, frozen=True, kw_only=True):
     cores: int | None
     memory: float | None
     os: str | None
+    roles: list[str]
+    labels: dict[str, str]
+    rack: str | None
+    zone: str | None
+    datacenter: str | None
+    region: str | None
     first_seen: str | None
     last_seen: str | None
     facts: FactsReference
@@ -118,11 +135,28 @@ class HostRoutes:
         return HostPage(items, None)
 
     @endpoint("GET", "/api/v1/hosts/<host>", needs=Permission.READ, returns=HostAnswer)
-    async def show(self, caller: Caller, host: str) -> HostAnswer:
+    async def show(self, caller: Caller, host: str) -> Answer:
         """One host with its facts."""
         agent = await self._agent(caller, host)
+        return await self._shown(agent)
+
+    @endpoint(
+        "PATCH",
+        "/api/v1/hosts/<host>",
+        needs=Permission.MANAGE,
+        returns=HostAnswer,
+        body=TraitsChange,
+        conditional=True,
+    )
+    async def change(self, caller: Caller, host: str, body: TraitsChange, match: Match) -> Answer:
+        """Change roles, labels and place of a host and its agent; null goes back to what the agent declares."""
+        agent = await self._agent(caller, host)
+        return await self._shown(await change_traits(self._agents, caller, agent.id, body, match))
+
+    async def _shown(self, agent: AgentRecord) -> Answer:
         (record,) = await self._hosts.records([agent.id])
-        return _answer(agent, record, None if record is None else await self._hosts.facts(agent.id))
+        answer = _answer(agent, record, None if record is None else await self._hosts.facts(agent.id))
+        return Answer(answer, 200, (traits_etag(agent),), changing=True)
 
     @endpoint("GET", "/api/v1/hosts/<host>/facts", needs=Permission.READ, returns=HostFacts)
     async def facts(self, caller: Caller, host: str) -> HostFacts:
@@ -161,7 +195,7 @@ def _number(cursor: str | None) -> int | None:
 
 
 def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | UnsetType | None = UNSET) -> HostAnswer:
-    href = host_href(agent.id)
+    href, traits = host_href(agent.id), agent.traits
     short = None if host is None else host.summary
     return HostAnswer(
         id=str(agent.id),
@@ -173,6 +207,12 @@ def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | Unse
         cores=None if short is None else short.cores,
         memory=None if short is None else round(short.memory / GB, 2),
         os=None if short is None else short.os,
+        roles=traits.roles or [],
+        labels=traits.labels or {},
+        rack=traits.rack,
+        zone=traits.zone,
+        datacenter=traits.datacenter,
+        region=traits.region,
         first_seen=iso_or_none(agent.joined),
         last_seen=iso_or_none(agent.last_seen),
         facts=FactsReference(f"{href}/facts", None if host is None else host.sha256, facts),

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from deployer.errors import (
+    ChangedError,
     ConflictError,
     NotFoundError,
     OtherInstanceError,
@@ -19,9 +20,11 @@ from deployer.errors import (
 from deployer.model import limits, retention
 from deployer.model.access import AgentSet
 from deployer.model.presence import OFFLINE_MS, OVERDUE_MS, TOUCH_MS
+from deployer.model.traits import effective
 from deployer.protocol.commands import Envelope
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
+from deployer.protocol.traits import NONE, Traits
 from deployer.protocol.wire import JoinRequest, Receipt, Verdict
 from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
@@ -53,6 +56,14 @@ class AgentRecord(Struct, frozen=True, kw_only=True):
     last_seen: int | None
     joined: int | None
     duplicate: Duplicate | None = None
+    declared: Traits = NONE
+    changes: Traits = NONE
+    traits_version: str = "0"
+
+    @property
+    def traits(self) -> Traits:
+        """What counts of what it declares and what was changed here."""
+        return effective(self.declared, self.changes)
 
 
 class Session(Struct, frozen=True):
@@ -73,6 +84,7 @@ class Opened(Struct, frozen=True):
     version: str
     hostname: str
     extensions: Sequence[str] = ()
+    declared: Traits = NONE
 
 
 class Asked(Struct, frozen=True):
@@ -249,6 +261,15 @@ class Agents:
             raise NotFoundError("this agent does not exist")
         return record
 
+    async def change_traits(self, known: AgentRecord, changes: Traits) -> None:
+        """Put others in the place of what was changed here; ChangedError when somebody else was faster."""
+        wanted = [known.company, known.traits_version, _encode(changes)]
+        answer = await self._redis.run(scripts.TRAITS, [keys.agent(known.id)], wanted)
+        if answer == b"CHANGED":
+            raise ChangedError("it has changed since it was read: read it again")
+        if answer != b"OK":
+            raise NotFoundError("this agent does not exist")
+
     async def extensions(self, company: str, agent: AgentId) -> Sequence[str]:
         """The commands that an agent's own file defines; none for an agent that the company does not have."""
         try:
@@ -294,6 +315,7 @@ class Agents:
 _encode = msgspec.json.Encoder().encode
 _envelope = msgspec.json.Decoder(Envelope).decode
 _names = msgspec.json.Decoder(list[str]).decode
+_traits = msgspec.json.Decoder(Traits).decode
 _FIELDS = (
     "company",
     "state",
@@ -302,6 +324,9 @@ _FIELDS = (
     "extensions",
     "last_seen",
     "joined",
+    "declared",
+    "traits",
+    "traits_version",
     "rival",
     "rival_host",
     "rival_at",
@@ -338,7 +363,7 @@ def _place(agent: AgentId) -> str:
 
 def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
     texts = [None if raw is None else raw.decode() for raw in fields]
-    company, state, hostname, version, extensions, last_seen, joined = texts[:7]
+    company, state, hostname, version, extensions, last_seen, joined, declared, changes, number = texts[:10]
     if company is None:
         return None
     return AgentRecord(
@@ -350,7 +375,10 @@ def _agent(agent: AgentId, fields: list[bytes | None]) -> AgentRecord | None:
         extensions=_names(extensions or "[]"),
         last_seen=None if last_seen is None else int(last_seen),
         joined=None if joined is None else int(joined),
-        duplicate=_duplicate(*texts[7:]),
+        duplicate=_duplicate(*texts[10:]),
+        declared=_traits(declared or "{}"),
+        changes=_traits(changes or "{}"),
+        traits_version=number or "0",
     )
 
 
@@ -370,6 +398,7 @@ def _session_arguments(opened: Opened) -> tuple[list[str], list[object]]:
         opened.version,
         opened.hostname,
         _encode(opened.extensions),
+        _encode(opened.declared),
     ]
     return [keys.agent(opened.agent), keys.session(opened.digest)], arguments
 

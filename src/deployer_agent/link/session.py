@@ -14,6 +14,7 @@ from deployer.kit.clock import Clock
 from deployer.kit.failpoints import reach
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import sign
+from deployer.protocol.traits import NONE, Traits
 from deployer.protocol.wire import ChallengeAnswer, Configuration, SessionAnswer, SessionRequest, encode, session_text
 from deployer_agent.errors import ProblemError, RevokedError
 from deployer_agent.link.http import Http
@@ -35,6 +36,7 @@ class Proof(Struct, frozen=True):
     instance: str
     version: str
     extensions: Sequence[str] = ()
+    traits: Traits = NONE
     company: Callable[[], str] = str
     """Whose agent it was when it joined last; empty when nobody asks."""
 
@@ -127,6 +129,7 @@ class Session:
             version=proof.version,
             hostname=hostname(),
             extensions=list(proof.extensions),
+            traits=proof.traits,
         )
 
 

@@ -1,6 +1,6 @@
 -- SESSION: the newest session of an agent is the only one; its epoch fences all others (I5).
 -- KEYS: agent, new session. ARGV: gid:nid, instance, digest, seconds valid, ms that another instance counts as alive,
--- version, hostname, extensions (a JSON list of names), when the living instance was asked ('' : not yet; left out: do not
+-- version, hostname, extensions (a JSON list of names), what it declares (JSON), when the living instance was asked ('' : not yet; left out: do not
 -- ask), ms of a takeover's window, takeovers in one.
 -- Answers {OK, epoch}, or {UNKNOWN}, {REVOKED}, {OTHER_INSTANCE}, {ASKED, now}, {QUARANTINED}. After ASKED the caller waits
 -- for the instance that has the session to show that it lives (CLAIM), and comes again with the time (RELIABILITY 2.6 g).
@@ -30,29 +30,29 @@ end
 -- Another instance wants the session: the answer that it gets, nothing when it may take over.
 local function refusal()
   local seems_alive = now - number(3) < tonumber(ARGV[5])
-  if not ARGV[9] then
+  if not ARGV[10] then
     return seems_alive and { 'OTHER_INSTANCE' } or nil
   end
   if now < number(8) then
     tell('quarantined')
     return { 'QUARANTINED' }
   end
-  if seems_alive and ARGV[9] == '' then
+  if seems_alive and ARGV[10] == '' then
     redis.call('HSET', agent, 'asked', int(now))
     redis.call('HDEL', agent, 'polled')
     redis.call('PUBLISH', 'dpl:wake', ARGV[1])
     return { 'ASKED', int(now) }
   end
-  if seems_alive and math.max(number(3), number(7)) >= tonumber(ARGV[9]) then
+  if seems_alive and math.max(number(3), number(7)) >= tonumber(ARGV[10]) then
     tell('refused')
     return { 'OTHER_INSTANCE' }
   end
   local since, times = number(10), number(9) + 1
-  if now - since > tonumber(ARGV[10]) then
+  if now - since > tonumber(ARGV[11]) then
     since, times = now, 1
   end
-  if times > tonumber(ARGV[11]) then
-    redis.call('HSET', agent, 'quarantined', int(now + tonumber(ARGV[10])))
+  if times > tonumber(ARGV[12]) then
+    redis.call('HSET', agent, 'quarantined', int(now + tonumber(ARGV[11])))
     tell('quarantined')
     return { 'QUARANTINED' }
   end
@@ -76,7 +76,7 @@ sound(agent .. ':inflight', 'zset')
 if known[4] then
   redis.call('DEL', 'dpl:session:' .. known[4])
 end
-redis.call('HSET', agent, 'instance', ARGV[2], 'session', ARGV[3], 'version', ARGV[6], 'extensions', ARGV[8])
+redis.call('HSET', agent, 'instance', ARGV[2], 'session', ARGV[3], 'version', ARGV[6], 'extensions', ARGV[8], 'declared', ARGV[9] or '{}')
 if ARGV[7] ~= '' then
   redis.call('HSET', agent, 'hostname', ARGV[7])
 end

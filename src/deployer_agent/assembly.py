@@ -20,8 +20,10 @@ from deployer.kit.files import private_dir
 from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
+from deployer.kit.unhandled import Unhandled, UnhandledLog
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
-from deployer.protocol.levels import WARNING
+from deployer.protocol.levels import CRITICAL, WARNING
+from deployer.protocol.messages import OWN_FAILURES
 from deployer.protocol.scripts import ScriptAnswer, ScriptArgs
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
@@ -260,6 +262,8 @@ class Working:
             settings.stats_interval,
         )
         self.speech = Speech(keepers, numbers, reactor, wall, settings.max_lines)
+        self._confessing = False
+        self.unhandled = UnhandledLog()
         self.results = ResultOutbox(journal.sent, journal.runs_sent)
         self.acceptance = Acceptance()
         self.roster = Roster(
@@ -311,6 +315,7 @@ class Working:
     async def start(self) -> None:
         """Go on where the agent was when it ended, then ask for more."""
         self.store.start()
+        self.unhandled.start(self._confess)
         for periodic in self._periodic:
             periodic.startService()
         self.link.open()
@@ -331,6 +336,7 @@ class Working:
         await self.roster.close()
         await DeferredList([Deferred.fromCoroutine(self.startup.stop()), Deferred.fromCoroutine(self.manager.stop())])
         await self._settle()
+        self.unhandled.stop()
         self.metering.flush()
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
@@ -385,6 +391,16 @@ class Working:
         lost, self._told_lost = self.store.lost - self._told_lost, self.store.lost
         if lost:
             self._say(OWN, f"{lost} messages could not be kept on this host: its disk failed, or was full")
+
+    def _confess(self, failure: Unhandled) -> None:
+        """Tell the master of an exception of the agent's own, unless it came of telling."""
+        if not self._confessing:
+            self._confessing = True
+            text = f"{failure.place}: {failure.text}\n{failure.traceback}"
+            try:
+                self.speech.add(Source("", *OWN_FAILURES), Wanted(), [(CRITICAL, text, 0)])
+            finally:
+                self._confessing = False
 
     def _say(self, source: Source, text: str) -> None:
         """Put a warning into somebody's log."""

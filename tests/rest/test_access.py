@@ -38,6 +38,7 @@ ROUTES = [
     ("GET", "/api/v1/masters/x/exceptions"),
     ("PATCH", "/api/v1/agents/1:1"),
     ("PATCH", "/api/v1/hosts/1:1"),
+    ("GET", "/api/v1/agents/1:1/activity"),
     ("GET", "/api/v1/user"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),

@@ -15,6 +15,7 @@ from deployer.protocol.messages import Group, Message
 from deployer.protocol.results import Result
 from deployer.protocol.wire import LogBatch
 from deployer.stores import keys, scripts
+from deployer.stores.activity import Activities
 from deployer.stores.damage import CORRUPT_RESULT
 from deployer.stores.jobs import TaskRecord
 from deployer.stores.redis import Script
@@ -213,7 +214,7 @@ async def test_messages_whose_stream_is_somebody_elses_key_are_lost_counted_and_
     seeded: Seeded, alerts: list[str]
 ) -> None:
     await seeded.redis.call("SET", "log.taken.x", "mine")
-    intake = Intake(seeded.agents, COMPANY, Clock())
+    intake = Intake(seeded.agents, Activities(seeded.redis), COMPANY, Clock())
     session = await seeded.session()
     groups = [
         Group(task="", domain=domain, name="x", messages=[Message(1, n, 1, "text")])

@@ -19,6 +19,7 @@ from deployer.model import limits
 from deployer.protocol.wire import MAX_POST_BYTES
 from deployer.rest import openapi
 from deployer.rest.about import AboutRoutes
+from deployer.rest.activity import ActivityRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agentrequests import AgentRequestRoutes
 from deployer.rest.agents import AgentRoutes
@@ -41,6 +42,7 @@ from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
 from deployer.rest.users import UserRoutes
+from deployer.stores.activity import Activities
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.hosts import Hosts
@@ -61,6 +63,7 @@ from deployer.telemetry.points import PointIntake
 
 NOUNS: Final = (
     AboutRoutes,
+    ActivityRoutes,
     AgentRoutes,
     AgentRequestRoutes,
     AuditRoutes,
@@ -100,8 +103,9 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     agents, library, dispatcher = core.agents, core.library, core.dispatcher
     jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
 
+    activities = Activities(redis)
     commands = Commands(agents, hub)
-    intake = Intake(agents, ground.installation.company, clock)
+    intake = Intake(agents, activities, ground.installation.company, clock)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts = Hosts(redis)
@@ -139,6 +143,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AboutRoutes(describe_api, ground.meter.text),
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents, wall),
+            ActivityRoutes(agents, activities, jobs),
             AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),

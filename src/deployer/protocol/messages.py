@@ -25,6 +25,9 @@ Owner = Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,128}(:[a-z0-9]{1,10})?)
 ID_MASK = 2**32 - 1
 """A message's `id` (seed 001) is the lowest 32 bits of its number."""
 
+OWN_FAILURES = ("agent", "exceptions")
+"""Domain and name of the messages in which an agent tells of its own exceptions."""
+
 CUT = 1
 """Flag: the line goes on with the next message, as it is longer than a message may be."""
 UNFINISHED = 2

@@ -19,6 +19,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
                                             takeovers_since, quarantined, rival, rival_host, rival_at, rival_outcome
       …:queue …:control              list   task ids, kills apart
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
+      …:running                      zset   task ids accepted and not ended, by when they were accepted
+      …:states …:failures            list   the last twenty: <ms> <state>; <ms> <state> <task>@<agent>
       …:current                      string the last numbers of host and processes; expires
       …:host                         hash   n, sha, facts, summary; …:host:versions  zset  by n, the last hundred
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires

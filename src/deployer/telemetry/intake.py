@@ -8,9 +8,11 @@ from deployer.kit.allowance import Allowance
 from deployer.kit.clock import Clock
 from deployer.kit.failpoints import reach
 from deployer.model import limits
-from deployer.protocol.messages import ID_MASK, Group, StoredMessage
+from deployer.protocol.levels import CRITICAL
+from deployer.protocol.messages import ID_MASK, OWN_FAILURES, Group, StoredMessage
 from deployer.protocol.wire import LogBatch
 from deployer.stores import keys
+from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents, Entry, Session
 
 
@@ -19,7 +21,8 @@ class Intake:
 
     log = Logger()
 
-    def __init__(self, agents: Agents, default_company: str, clock: Clock) -> None:
+    def __init__(self, agents: Agents, activities: Activities, default_company: str, clock: Clock) -> None:
+        self._activities = activities
         self._quota = Allowance(limits.MESSAGES_PER_AGENT, limits.MESSAGES_S, clock, most=limits.AGENTS)
         self._agents = agents
         self._default_company = default_company
@@ -35,6 +38,8 @@ class Intake:
         reach("log_begun")
         logged = await self._agents.log(session, batch.boot, batch.seq, entries)
         reach("log_done")
+        if (failures := sum(_failures(group) for group in batch.groups)) > 0:
+            await self._activities.note_exceptions(session.agent, failures)
         self.over_share += logged.over
         if logged.lost:
             self.lost += logged.lost
@@ -72,6 +77,13 @@ class Intake:
         ]
         stream = keys.log_stream(company, group.domain, group.name)
         return Entry(group.task, stream, len(stored), sum(len(m.data) for m in stored), _encode(stored))
+
+
+def _failures(group: Group) -> int:
+    """Exceptions of the agent itself (DESIGN 4)."""
+    if group.task or (group.domain, group.name) != OWN_FAILURES:
+        return 0
+    return sum(message.level == CRITICAL for message in group.messages)
 
 
 _encode = msgspec.json.Encoder().encode

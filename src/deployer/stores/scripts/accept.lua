@@ -24,6 +24,7 @@ for i = 5, #ARGV do
   else
     redis.call('HSET', task, 'by', ARGV[3], 'accepted', int(now))
     move(prefix, task, known[2], state, 'RUNNING')
+    redis.pcall('ZADD', agent .. ':running', int(now), id .. '@' .. ARGV[1])
     redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id .. '@' .. ARGV[1])
   end
   redis.pcall('ZREM', agent .. ':inflight', id)

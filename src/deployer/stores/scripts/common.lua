@@ -70,6 +70,13 @@ local function event(prefix, kind, subject, state)
   redis.pcall('XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state)
 end
 
+-- An agent's state is another one from now on: the last twenty are kept.
+local function agent_is(agent, id, prefix, state, now)
+  event(prefix, 'agent.state', id, state)
+  redis.pcall('LPUSH', agent .. ':states', int(now) .. ' ' .. state)
+  redis.pcall('LTRIM', agent .. ':states', 0, 19)
+end
+
 -- A task changes state; its job counts along. A kill has no job.
 local function move(prefix, task, job, from, to)
   redis.call('HSET', task, 'state', to)
@@ -107,11 +114,26 @@ local function still_open(job)
   return n
 end
 
+-- What an agent has processed: counted by state, the last twenty failures kept.
+local function processed(id, to, now)
+  local agent = 'dpl:agent:' .. (string.match(id, '@([%d:]+)$') or '')
+  if redis.call('EXISTS', agent) == 0 then
+    return
+  end
+  redis.pcall('ZREM', agent .. ':running', id)
+  redis.pcall('HINCRBY', agent, 'n:' .. to, 1)
+  if to == 'ERROR' or to == 'TIMEOUT' then
+    redis.pcall('LPUSH', agent .. ':failures', int(now) .. ' ' .. to .. ' ' .. id)
+    redis.pcall('LTRIM', agent .. ':failures', 0, 19)
+  end
+end
+
 -- A task ends: state and result are kept, the job's end is published when it was the last one.
 local function finish(prefix, id, job, from, to, result, now)
   local task = prefix .. 'task:' .. id
   redis.call('HSET', task, 'result', result, 'finished', int(now))
   move(prefix, task, job, from, to)
+  processed(id, to, now)
   reply(task, result)
   redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id)
   if job == '' then
@@ -192,7 +214,7 @@ local function touch(agent, id, prefix, every, now)
   redis.call('ZADD', 'dpl:seen:online', int(now), id)
   if known[1] ~= 'online' then
     redis.call('ZREM', 'dpl:seen:overdue', id)
-    event(prefix, 'agent.state', id, 'online')
+    agent_is(agent, id, prefix, 'online', now)
   end
 end
 

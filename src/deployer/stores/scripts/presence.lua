@@ -10,7 +10,7 @@ local function step(from, silent_ms, state, to)
     redis.call('ZREM', from, id)
     if known[1] then
       redis.call('HSET', agent, 'state', state)
-      event(known[1], 'agent.state', id, state)
+      agent_is(agent, id, known[1], state, now)
       if to then
         redis.call('ZADD', to, int(tonumber(known[2] or '') or 0), id)
       end

@@ -12,11 +12,13 @@ import pytest
 import pytest_twisted
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.internet import reactor  # noqa: TID251 (real sockets and processes)
+from twisted.logger import Logger
 from twisted.web.http import Request
 
 from deployer.protocol.signing import seal
 from deployer_agent.assembly import Agent
 from deployer_agent.config import AgentSettings
+from support.failures import LoggedFailures
 from support.small_master import SmallMaster, answer, lose, problem
 
 
@@ -106,6 +108,23 @@ async def test_a_request_that_fails_is_made_again(house: House, route: str, trou
     assert (house.path / "o").read_text() == "once\n"
     assert "evil" not in house.master.accepted
     assert "elsewhere" not in house.master.counts
+
+
+async def test_an_exception_of_the_agent_itself_is_told_to_the_master(
+    house: House, logged_failures: LoggedFailures
+) -> None:
+    house.start()
+    house.master.send(house.master.command("ping", {}, id="p"))
+    await house.master.until(lambda: house.master.has("p"), "the pong")
+    try:
+        raise KeyError("x")
+    except KeyError:
+        Logger(namespace="deployer_agent.x").failure("something failed")
+    logged_failures.flush(KeyError)
+    await house.master.until(lambda: bool(house.master.texts("")), "the message")
+    (text,) = house.master.texts("")
+    assert text.startswith("deployer_agent.x: something failed\nTraceback")
+    assert "KeyError" in text
 
 
 async def test_posts_that_the_master_refuses_do_not_hold_up_others(house: House) -> None:

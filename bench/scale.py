@@ -47,6 +47,7 @@ async def queued(made: Fleet, port: int, token: str, join: str) -> None:
     agents = [SimulatedAgent(number, port, take=25) for number in range(1, QUEUES + 1)]
     for agent in agents:
         await agent.join(join)
+        agent.leave()  # idle connections are closed while jobs are queued
     rate = await submit(port, token, 5_000)
     print(f"durable submits from {CLIENTS} clients: {rate:.0f} a second (asked: 1,000)", flush=True)
     rate = await submit(port, token, JOBS - 5_000)

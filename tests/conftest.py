@@ -100,6 +100,6 @@ async def agent(served: Served) -> WireAgent:
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test is left alone by each test's look for garbage, which took most of its time."""
+    """What is there before the first test is left alone by each test's look for garbage: that took most of the time."""
     gc.collect()
     gc.freeze()

@@ -176,13 +176,13 @@ class Api:
     ) -> Any:
         action = f"{declaration.method} {declaration.path}"
         changes = declaration.method not in READS
-        asked = self._auditor.asked(caller, action, request, path, None)
+        body = None
         try:
             _require(caller, declaration.needs)
             given = self._given(declaration, request, path)
             if changes:
-                asked = self._auditor.asked(caller, action, request, path, given.get("body"))
-                await self._auditor.allow(asked)
+                body = given.get("body")
+                await self._auditor.allow(self._auditor.asked(caller, action, request, path, body))
             if declaration.method == "POST":
                 work = partial(handler, caller, **given)
                 answer = await self._idempotency.once(caller, action, request, given.get("body"), work)
@@ -190,7 +190,7 @@ class Api:
                 answer = await self._expanded(caller, declaration, request, await handler(caller, **given))
         except (ForbiddenError, NotFoundError) as error:
             if changes or isinstance(error, ForbiddenError):
-                await self._auditor.deny(asked, error)
+                await self._auditor.deny(self._auditor.asked(caller, action, request, path, body), error)
             raise
         return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
 

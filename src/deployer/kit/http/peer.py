@@ -3,6 +3,7 @@
 `X-Forwarded-For` and `X-Forwarded-Proto` are read only when they come from a proxy that the settings name.
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -77,6 +78,7 @@ def _last(request: Request, name: bytes) -> str:
     return _all(request, name).rpartition(",")[2].strip()
 
 
+@lru_cache(maxsize=4096)
 def _known(text: str) -> str | None:
     try:
         return str(ip_address(text))

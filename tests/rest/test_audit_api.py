@@ -7,6 +7,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from deployer.dispatch import audit
 from deployer.model.access import Role
+from deployer.protocol.ids import AgentId
 from support.served import Served, WireAgent
 
 
@@ -21,7 +22,8 @@ async def test_a_job_is_in_the_audit_log_with_who_asked_for_it_and_the_id_that_t
     served: Served, agent: WireAgent
 ) -> None:
     reply = await served.submit(target="1:7")
-    (entry,) = await entries(served)
+    entry, joined = await entries(served)
+    assert joined["action"] == "POST /agent/v1/join"
     assert entry["object"] == f"{reply.json['id']}/1:7"
     assert (entry["user"], entry["decision"], entry["code"]) == ("admin", "allowed", "")
     assert entry["action"] == "POST /api/v1/jobs"
@@ -90,10 +92,10 @@ async def test_logs_in_and_out_are_noted_without_the_password(served: Served) ->
 async def test_many_at_once_are_one_unbroken_chain_and_each_is_in_it_once(served: Served, agent: WireAgent) -> None:
     ids = [f"j{number}" for number in range(60)]
     await gatherResults([ensureDeferred(served.submit(id=one, target="1:7")) for one in ids])
-    noted = [one["object"].partition("/")[0] for one in await entries(served, "limit=100")]
+    noted = [one["object"].partition("/")[0] for one in await entries(served, "limit=60")]
     assert sorted(noted) == sorted(ids)
     report = (await served.ask("GET", "/api/v1/audit/verify")).json
-    assert report == {"intact": True, "entries": 60, "first": 1, "last": 60, "broken": None, "reason": ""}
+    assert report == {"intact": True, "entries": 61, "first": 1, "last": 61, "broken": None, "reason": ""}
     assert agent.agent.nid == 7
 
 
@@ -158,3 +160,20 @@ async def test_what_cannot_be_noted_is_not_done(
     assert (await served.submit(id="unnoted", target="1:7")).status == 503
     assert (await served.ask("GET", "/api/v1/jobs/unnoted")).status == 404
     assert agent.agent.nid == 7
+
+
+async def test_agents_that_join_and_what_they_may_not_say_are_noted(served: Served) -> None:
+    agent = WireAgent(served, AgentId(1, 7))
+    assert (await agent.join("dpj_0123456789abcdef_" + "0" * 64)).status == 401
+    assert (await agent.join(served.seeded.join_token.text, hostname="web7")).status == 200
+    assert (await agent.open()).status == 200
+    await served.submit(target="1:7", id="early")
+    assert (await agent.post("result", {"results": [{"id": "early", "state": "OK"}]})).json == {
+        "receipts": ["CONFLICT"]
+    }
+    lie, _, joined = await entries(served)
+    assert (lie["user"], lie["object"], lie["decision"], lie["code"]) == ("agent 1:7", "early/OK", "denied", "conflict")
+    assert (joined["user"], joined["object"], joined["action"]) == ("agent 1:7", "1:7/web7", "POST /agent/v1/join")
+    assert (joined["token"], joined["address"]) == (served.seeded.join_token.kid, "127.0.0.1")
+    await served.core.trail.tick()
+    assert [(one["code"], one["count"]) for one in await entries(served, "limit=1")] == [("unauthorized", 1)]

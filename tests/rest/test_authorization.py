@@ -18,7 +18,7 @@ from deployer.rest.openapi import operations
 from deployer.stores.masters import Masters
 from deployer.stores.waitingroom import WaitingRoom, fingerprint_of
 from support.hosts import HOST
-from support.masters import record
+from support.master_record import record
 from support.seeded import COMPANY, NOW
 from support.served import Reply, Served, WireAgent
 

@@ -12,7 +12,7 @@ from deployer.model.access import Role
 from deployer.stores import keys
 from deployer.stores.masters import GONE_MS, Masters
 from support.failures import LoggedFailures
-from support.masters import record
+from support.master_record import record
 from support.served import Served
 
 PATH = "/api/v1/masters"

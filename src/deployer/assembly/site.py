@@ -104,7 +104,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     jobs, logs, tokens = Jobs(redis), Logs(redis), Tokens(redis)
 
     activities = Activities(redis)
-    commands = Commands(agents, hub)
+    commands = Commands(agents, hub, core.trail)
     intake = Intake(agents, activities, ground.installation.company, clock)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
@@ -113,7 +113,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
     room = WaitingRoom(redis, ground.installation.company, is_open=ground.waiting_room)
-    ways = Ways(tokens, room, peers, Allowance(limits.WAITING_TRIES, 60.0, clock))
+    ways = Ways(tokens, room, peers, Allowance(limits.WAITING_TRIES, 60.0, clock), core.trail)
     enrolment = Enrolment(agents, sessions, ways, wall, Introduction([ground.key.public], ground.tls.ca))
     require: Require = require_certificate if ground.tls.clients else lambda _: None
     longpoll = LongPoll(

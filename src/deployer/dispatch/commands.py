@@ -1,12 +1,15 @@
 """The master's side of an agent's session: commands go out by polls, acceptances and results come in."""
 
+import contextlib
 from collections.abc import Sequence
 
 from twisted.logger import Logger
 
-from deployer.errors import UnavailableError
+from deployer.dispatch.audit import AuditTrail
+from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
+from deployer.model.audit import Deed
 from deployer.protocol.results import Result
 from deployer.protocol.wire import Receipt, Verdict
 from deployer.stores import keys
@@ -18,7 +21,8 @@ class Commands:
 
     log = Logger()
 
-    def __init__(self, agents: Agents, hub: Hub) -> None:
+    def __init__(self, agents: Agents, hub: Hub, trail: AuditTrail) -> None:
+        self._trail = trail
         self._agents = agents
         self._hub = hub
 
@@ -69,4 +73,17 @@ class Commands:
                     task=result.id,
                     receipt=receipt,
                 )
+                await self._note(session, result, receipt)
         return receipts
+
+    async def _note(self, session: Session, result: Result, receipt: Receipt) -> None:
+        """In the audit log too: an agent that speaks for others, or tells another story than before (I3)."""
+        deed = Deed(
+            user=f"agent {session.agent}",
+            action="POST /<gid>/<nid>/result",
+            object=f"{result.id}/{result.state}",
+            decision="denied",
+            code=receipt.lower(),
+        )
+        with contextlib.suppress(UnavailableError, NoSpaceError):
+            await self._trail.note(session.company, deed)

@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.logger import Logger
 from twisted.web.http import Request
 
+from deployer.dispatch.audit import AuditTrail
 from deployer.errors import InvalidError, TooManyError, UnauthorizedError
 from deployer.kit.allowance import Allowance
 from deployer.kit.clock import WallClock, epoch_ms
@@ -14,6 +15,7 @@ from deployer.kit.http.peer import Peers
 from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.model import limits
+from deployer.model.audit import Deed
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import read_public
 from deployer.protocol.wire import ChallengeAnswer, JoinAnswer, JoinRequest, SessionRequest
@@ -36,6 +38,7 @@ class Ways(Struct, frozen=True):
     room: WaitingRoom
     peers: Peers
     tries: Allowance
+    trail: AuditTrail
 
 
 class Enrolment:
@@ -49,6 +52,7 @@ class Enrolment:
         self._room = ways.room
         self._peers = ways.peers
         self._tries = ways.tries
+        self._trail = ways.trail
         self._tokens = ways.tokens
         self._agents = agents
         self._sessions = sessions
@@ -70,16 +74,25 @@ class Enrolment:
         except ValueError as error:
             raise InvalidError("/public_key", str(error)) from None
         if not wanted.token:
-            return self._joined(wanted, *await self._wait(request, wanted))
+            return await self._joined(request, wanted, *await self._wait(request, wanted))
         token = Token.parse(wanted.token)
         if token is None or not await self._tokens.may_join(token):
             self.log.warn("audit: {hostname} tried to join with a token that is not ours", hostname=wanted.hostname)
+            self._trail.refused(self._peers.of(request).source, UnauthorizedError.code)
             raise UnauthorizedError("this join token is unknown or has expired: make another")
         agent, company = await self._agents.join(token.kid, wanted, epoch_ms(self._wall))
-        return self._joined(wanted, agent, company)
+        return await self._joined(request, wanted, agent, company, token.kid)
 
-    def _joined(self, wanted: JoinRequest, agent: AgentId, company: str) -> bytes:
+    async def _joined(
+        self, request: Request, wanted: JoinRequest, agent: AgentId, company: str, kid: str = ""
+    ) -> bytes:
         reach("join_done")
+        who, address = f"agent {agent}", self._peers.of(request).address
+        about = f"{agent}/{wanted.hostname}"
+        deed = Deed(
+            user=who, token=kid, address=address, action="POST /agent/v1/join", object=about, decision="allowed"
+        )
+        await self._trail.note(company, deed)
         self.log.warn("audit: agent {agent} joined from {hostname}", agent=str(agent), hostname=wanted.hostname)
         known = self._introduction
         return encode(

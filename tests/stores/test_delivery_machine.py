@@ -412,7 +412,7 @@ MUTANTS = [
     ("result", b"elseif FINAL[known[1]] then", b"elseif false then"),
     ("cancel", b"elseif not FINAL[known[1]] then", b"else"),
     pytest.param("expire", b"known[1] == 'SENT' or", b"", marks=pytest.mark.long),
-    pytest.param("run", b"receipt = 'DUP'", b"receipt = 'DUP' reply(task, ARGV[i + 2])", marks=pytest.mark.long),
+    pytest.param("run", b"receipt = had(", b"reply(task, ARGV[i + 2]) receipt = had(", marks=pytest.mark.long),
     ("submit", b"redis.call('INCRBY', prefix .. 'open', int(n))", b""),
 ]
 

@@ -207,7 +207,7 @@ class Model:
         if task.by != session.instance:
             return "CONFLICT"
         if run in task.runs:
-            return "DUP"
+            return "DUP" if task.runs[run] == record else "CONFLICT"
         task.runs[run] = record
         self._reply(name, record)
         return "OK"

@@ -12,8 +12,7 @@ from zope.interface import implementer
 
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; all of 1.3 are of this kind."""
-NO_RENEGOTIATION: Final[int] = SSL.OP_NO_RENEGOTIATION  # type: ignore[attr-defined]  # the stubs are older
-OPTIONS: Final = SSL.OP_NO_COMPRESSION | NO_RENEGOTIATION | SSL.OP_NO_TICKET | SSL.OP_CIPHER_SERVER_PREFERENCE
+OPTIONS: Final = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET | SSL.OP_CIPHER_SERVER_PREFERENCE
 HTTP: Final = b"http/1.1"
 Refused = Callable[[SSL.Connection, int], None]
 """Told of a client's certificate that is not taken, with OpenSSL's number of the reason."""
@@ -32,8 +31,7 @@ def server_context(
     With `clients`, a client is asked for a certificate of these CAs; one that has none is served, and told apart by
     `getPeerCertificate`; a wrong one ends the handshake.
     """
-    pair: Any = read_pair(pem)  # the stubs know pyOpenSSL's own kinds only, which pyOpenSSL itself would see gone
-    key, chain = pair
+    key, chain = read_pair(pem)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(OPTIONS)

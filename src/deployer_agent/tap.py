@@ -66,7 +66,7 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> Service:
     """The agent as a service; nothing is opened before it starts, since twistd forks in between."""
-    from deployer_agent.assembly import Agent  # noqa: PLC0415 (treq and others, only when an agent is made)
+    from deployer_agent.assembly.agent import Agent  # noqa: PLC0415 (treq and others, only when an agent is made)
 
     reactor = _reactor()
     prepare(reactor)

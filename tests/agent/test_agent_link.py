@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.web.http import Request
 
 from deployer.protocol.signing import seal
-from deployer_agent.assembly import Agent
+from deployer_agent.assembly.agent import Agent
 from deployer_agent.config import AgentSettings
 from support.failures import LoggedFailures
 from support.small_master import SmallMaster, answer, lose, problem

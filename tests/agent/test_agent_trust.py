@@ -19,7 +19,7 @@ from deployer.kit.clock import sleep
 from deployer.kit.tls.authority import Authority
 from deployer.kit.tls.context import ServerCreator, server_context
 from deployer.protocol.wire import ChallengeAnswer
-from deployer_agent.assembly import Agent
+from deployer_agent.assembly.agent import Agent
 from deployer_agent.config import AgentSettings, read
 from deployer_agent.errors import LinkError, StartError
 from deployer_agent.link.door import Address, Door

@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 
 from deployer.protocol import facts as wire
 from deployer.protocol.facts import HostFacts
-from deployer_agent.assembly import Agent
+from deployer_agent.assembly.agent import Agent
 from deployer_agent.config import AgentSettings
 from deployer_agent.errors import LinkError, ProblemError
 from deployer_agent.facts import host
@@ -27,7 +27,7 @@ from deployer_agent.facts.mounts import Sized, chosen
 from deployer_agent.facts.records import Address, Cpu, Memory, Nic, System
 from deployer_agent.link.complaints import Complaints
 from deployer_agent.link.facts import PERIOD_S, FactsLink
-from deployer_agent.outbox.facts import REPEAT_S, FactsOutbox
+from deployer_agent.outbox.newest import REPEAT_S, NewestOutbox
 from support.hosts import HOST, changed
 from support.small_master import SmallMaster, problem
 
@@ -179,11 +179,11 @@ class Box:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.box = FactsOutbox(self.clock)
+        self.box = NewestOutbox("facts", self.clock)
 
     def told(self, facts: HostFacts) -> bool:
         """Whether these facts are to be posted; they arrive."""
-        self.box.offer(facts)
+        self.box.offer(wire.encode(facts))
         post = self.box.take()
         if post is not None:
             self.box.acknowledge(post)
@@ -200,15 +200,15 @@ def test_what_the_master_has_is_told_again_after_a_day() -> None:
 
 
 def test_of_what_waits_only_the_newest_is_posted() -> None:
-    box = FactsOutbox(Clock())
-    box.offer(changed(agent="1"))
-    box.offer(changed(agent="2"))
+    box = NewestOutbox("facts", Clock())
+    box.offer(wire.encode(changed(agent="1")))
+    box.offer(wire.encode(changed(agent="2")))
     first = box.take()
     assert first is not None
     assert b'"agent":"2"' in first.body
-    box.offer(changed(agent="2"))
+    box.offer(wire.encode(changed(agent="2")))
     assert box._waiting is None
-    box.offer(changed(agent="3"))
+    box.offer(wire.encode(changed(agent="3")))
     box.give_back(first)
     second = box.take()
     assert second is not None
@@ -221,9 +221,9 @@ def test_of_what_waits_only_the_newest_is_posted() -> None:
 def test_what_went_back_while_it_was_on_its_way_is_told() -> None:
     box = Box()
     assert box.told(HOST)
-    box.box.offer(changed(agent="2"))
+    box.box.offer(wire.encode(changed(agent="2")))
     post = box.box.take()
-    box.box.offer(HOST)
+    box.box.offer(wire.encode(HOST))
     assert post is not None
     box.box.acknowledge(post)
     again = box.box.take()

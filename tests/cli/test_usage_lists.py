@@ -52,7 +52,8 @@ HOST: dict[str, Any] = {
 
 def process(name: str, nid: int = 1, values: Any = None) -> dict[str, Any]:
     agent = {"gid": 1, "nid": nid, "href": "x"}
-    return {"agent": agent, "domain": "d", "name": name, "values": values, "epoch": NOW_MS, "step": 30}
+    who = {"id": f"j@1:{nid}.1", "pid": "77", "user": {"id": "eve", "href": "x"}, "agent": agent}
+    return {**who, "domain": "d", "name": name, "values": values, "epoch": NOW_MS, "step": 30}
 
 
 def page(*items: object) -> Any:
@@ -79,9 +80,10 @@ def fleet(master: ScriptedMaster) -> None:
 def test_processes_are_listed_between_tabs_with_exact_numbers(master: ScriptedMaster, cli: Cli) -> None:
     master.on("GET /api/v1/processes", page(process("n", 1, FULL), process("bare\t", 2, {"cpu": None, "rss": "x"})))
     full, bare = cli("ps").stdout.splitlines()
-    assert full.split("\t") == ["1:1", "d", "n", "3", "12.50", "1536", "4", "5", "6", "0.50", "7", "8", "2147483648"]
-    assert bare.split("\t") == ["1:2", "d", "bare\\x09", *[""] * 10]
-    assert cli("ps", "-q").stdout == "1:1\td\tn\n1:2\td\tbare\\x09\n"
+    numbers = ["3", "12.50", "1536", "4", "5", "6", "0.50", "7", "8", "2147483648"]
+    assert full.split("\t") == ["1:1", "77", "eve", "d", "n", *numbers]
+    assert bare.split("\t") == ["1:2", "77", "eve", "d", "bare\\x09", *[""] * 10]
+    assert cli("ps", "-q").stdout == "j@1:1.1\nj@1:2.1\n"
     assert json.loads(cli("ps", "--json").stdout)["items"][0] == process("n", 1, FULL)
 
 
@@ -91,6 +93,18 @@ def test_processes_are_asked_for_by_agent_domain_and_name(master: ScriptedMaster
     assert master.methods() == ["GET /api/v1/processes?gid=2&nid=7&domain=a+b&name=n&limit=1000"]
     for wrong in ("2", "a:b", ":", "1:²", "1:99999999999"):
         assert cli("ps", "-t", wrong).exit_code == 2
+
+
+def test_processes_that_have_ended_are_listed_with_how(master: ScriptedMaster, cli: Cli) -> None:
+    at = {"started": "2026-11-23T01:02:03.456Z", "ended": "2026-11-23T01:02:04.456Z", "user": None}
+    killed = {**process("n"), **at, "exit_status": None, "signal": "SIGKILL", "code": "KILLED"}
+    fine = {**process("m"), **at, "exit_status": 0, "signal": None, "code": None}
+    master.on("GET /api/v1/processes", page(killed, fine, *[fine] * 30))
+    first, second, *others = cli("ps", "--ended", "--user", "eve", "--job", "j").stdout.splitlines()
+    assert first.split("\t") == ["1:1", "77", "", "d", "n", "SIGKILL", "KILLED", at["started"], at["ended"]]
+    assert second.split("\t") == ["1:1", "77", "", "d", "m", "0", "", at["started"], at["ended"]]
+    assert len(others) == 18
+    assert master.methods() == ["GET /api/v1/processes?state=ended&user=eve&job=j&limit=1000"]
 
 
 def test_hosts_are_listed(master: ScriptedMaster, cli: Cli) -> None:
@@ -117,8 +131,8 @@ def test_top_prints_tables_where_there_is_no_terminal(master: ScriptedMaster, cl
     assert " ".join(web.split()) == "1:1 web1 online 42.0 0.2 1.0 GiB/4.0 GiB /srv 90% 2.0 KiB 99 2h 1m"
     assert evil.split() == ["1:2", "evil\\x1b[2J", "online"]
     assert gone.split() == ["1:3", "gone", "offline"]
-    assert [line.split()[2] for line in lines[8:11]] == ["a\\x1b]0;x\\x07", "b", "c"]
-    assert " ".join(lines[9].split()[3:]) == "3 12.5 1.5 KiB 4 5 6 0 B 7 B 8 B 2.0 GiB"
+    assert [line.split()[4] for line in lines[8:11]] == ["a\\x1b]0;x\\x07", "b", "c"]
+    assert " ".join(lines[9].split()[5:]) == "3 12.5 1.5 KiB 4 5 6 0 B 7 B 8 B 2.0 GiB"
     assert "GET /api/v1/agents/1:3/stats" not in master.methods()
 
 
@@ -130,7 +144,7 @@ def test_top_is_sorted(master: ScriptedMaster, cli: Cli, sort: str, hosts: str, 
     fleet(master)
     lines = cli("top", "-n", "1", "--sort", sort).stdout.splitlines()
     assert [line[2] for line in lines[3:6]] == list(hosts)
-    assert [line.split()[2][0] for line in lines[8:11]] == names
+    assert [line.split()[4][0] for line in lines[8:11]] == names
 
 
 def test_top_as_json_is_a_line_for_each_look(master: ScriptedMaster, cli: Cli) -> None:

@@ -26,6 +26,13 @@ ROUTES = [
     ("GET", "/api/v1/agents/1:1"),
     ("GET", "/api/v1/agents/1:1/stats"),
     ("GET", "/api/v1/processes"),
+    ("GET", "/api/v1/processes/x"),
+    ("GET", "/api/v1/monitors"),
+    ("POST", "/api/v1/monitors"),
+    ("GET", "/api/v1/monitors/x"),
+    ("PATCH", "/api/v1/monitors/x"),
+    ("DELETE", "/api/v1/monitors/x"),
+    ("GET", "/api/v1/monitors/x/consumption"),
     ("GET", "/api/v1/hosts"),
     ("GET", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/hosts/1:1/facts"),
@@ -73,6 +80,7 @@ AGENT_ROUTES = [
     ("POST", "/1/1/result"),
     ("POST", "/1/1/stats"),
     ("POST", "/1/1/facts"),
+    ("POST", "/1/1/processes"),
 ]
 WRONG = ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer x", "Bearer " + "x" * 9_000, "Bearer dpl_é", "bearer dpl_a_b"]
 
@@ -133,6 +141,7 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
 
 
 NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
+NEEDS_OPERATOR |= {(method, "monitors") for method in ("POST", "PATCH", "DELETE")}
 _OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
 NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
 NEEDS_OWNER |= {

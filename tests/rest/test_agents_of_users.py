@@ -1,12 +1,11 @@
 """A user who may use some agents only: the others answer as if they did not exist, on every route that names one."""
 
-import time
 from typing import Any
 
 import pytest
 
 from deployer.protocol.ids import AgentId
-from deployer.protocol.stats import slot
+from support.livelists import listing, live
 from support.served import Reply, Served, WireAgent
 
 MINE, HIDDEN, NONE = "1:7", "1:8", "1:9"
@@ -61,8 +60,7 @@ async def test_pages_of_the_own_agents_follow_each_other(served: Served, agent: 
 async def test_processes_are_those_of_the_own_agents(served: Served, agent: WireAgent) -> None:
     other = await two(served)
     for one in (agent, other):
-        row = {"at": slot(time.time(), 30), "step": 30, "points": [["web", "nginx", "rss", "last", 1024]]}
-        assert (await one.post("stats", {"boot": "a" * 32, "seq": 1, "flushes": [row]})).status == 200
+        assert (await one.post("processes", listing(live("web")))).status == 200
     token = await limited(served, MINE)
     for query, nids in (("", [7]), ("?gid=1", [7]), ("?gid=1&nid=7", [7]), ("?gid=1&nid=8", [])):
         page = (await served.ask("GET", f"/api/v1/processes{query}", token=token)).json

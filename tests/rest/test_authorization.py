@@ -18,6 +18,7 @@ from deployer.rest.openapi import operations
 from deployer.stores.masters import Masters
 from deployer.stores.waitingroom import WaitingRoom, fingerprint_of
 from support.hosts import HOST
+from support.livelists import listing, live
 from support.master_record import record
 from support.seeded import COMPANY, NOW
 from support.served import Reply, Served, WireAgent
@@ -46,6 +47,7 @@ def _rows() -> Iterator[Row]:
 
 ROWS = list(_rows())
 JOB = {"cmd": "ping", "target": "1:7"}
+MONITOR = {"name": "watched", "agent": "1:7", "processes": [{"domain": "web"}]}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/companies"): {"name": "new"},
     ("PATCH", "/api/v1/companies/<company>"): {"name": "renamed"},
@@ -60,8 +62,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/agents/<agent>"): {"rack": "r1"},
     ("PATCH", "/api/v1/hosts/<host>"): {"rack": "r1"},
     ("POST", "/api/v1/agent-requests/<fingerprint>/accept"): {},
+    ("POST", "/api/v1/monitors"): MONITOR,
+    ("PATCH", "/api/v1/monitors/<monitor>"): {"name": "renamed"},
 }
-TELLS_NO_NAMES = {"/api/v1/user", "/api/v1/session", "/api/v1/audit/verify", "/api/v1/processes"}
+TELLS_NO_NAMES = {"/api/v1/user", "/api/v1/session", "/api/v1/audit/verify"}
 NEEDS_A_SESSION = {("GET", "/api/v1/session"), ("DELETE", "/api/v1/session")}
 NONE = {
     "company": "none",
@@ -74,6 +78,8 @@ NONE = {
     "job": "none",
     "task": "1:99",
     "fingerprint": "0" * 64,
+    "process": "none@1:99.1",
+    "monitor": "0" * 32,
 }
 
 
@@ -92,6 +98,7 @@ class Tenant:
             "name": "script",
             "job": f"{SECRET}-job",
             "task": "1:7",
+            "process": f"{SECRET}-job@1:7.1",
             "master": "one",
         }
 
@@ -108,6 +115,8 @@ class Tenant:
         await self.make("POST", "/api/v1/jobs", {**JOB, "id": self.things["job"]})
         await Masters(self.served.seeded.redis).tell(record())
         await agent.poll()
+        assert (await agent.post("processes", listing(live(self.things["job"], name=SECRET)))).status == 200
+        self.things["monitor"] = await self._watch()
         await self._wait()
 
     async def make(self, method: str, path: str, body: Any) -> Any:
@@ -126,6 +135,8 @@ class Tenant:
             things["token_id"] = made["id"]
         if row.method == "DELETE" and "<user>" in row.route:
             things["user"] = (await self.make("POST", "/api/v1/users", {"name": f"{SECRET}-doomed"}))["name"]
+        if row.method == "DELETE" and "<monitor>" in row.route:
+            things["monitor"] = await self._watch()
         if "<fingerprint>" in row.route:
             things["fingerprint"] = await self._wait()
         if row.method == "DELETE" and "<agent>" in row.route:
@@ -133,6 +144,11 @@ class Tenant:
         if row.method == "DELETE" and "<company>" in row.route:
             things["company"] = (await self.make("POST", "/api/v1/companies", {"name": "doomed"}))["id"]
         return _path(row.route, things)
+
+    async def _watch(self) -> str:
+        """One more monitor."""
+        made = await self.make("POST", "/api/v1/monitors", {**MONITOR, "name": f"{SECRET} monitor"})
+        return str(made["id"])
 
     async def _wait(self) -> str:
         """An agent without a token asks to be let in."""
@@ -258,7 +274,11 @@ async def test_bodies_that_name_what_is_anothers_are_refused_as_if_it_did_not_ex
     tenant = Tenant(served)
     await tenant.fill()
     token = await served.token_of("olga", Role.OWNER, "other")
-    missing = {"/api/v1/jobs": {**JOB, "target": "1:99"}, "/api/v1/tokens": {"name": "new", "user": "nobody"}}
+    missing = {
+        "/api/v1/jobs": {**JOB, "target": "1:99"},
+        "/api/v1/tokens": {"name": "new", "user": "nobody"},
+        "/api/v1/monitors": {**MONITOR, "agent": "1:99"},
+    }
     rows = [row for row in ROWS if row.foreign == "422"]
     assert {row.route for row in rows} == set(missing)
     for row in rows:

@@ -10,12 +10,11 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.stats import MAX_STATS_BYTES, slot
 from deployer.protocol.times import iso
 from deployer.protocol.wire import MEDIA_TYPE
-from deployer.rest import processes
 from deployer.stores import keys
 from deployer.stores.points import Points
 from deployer.stores.tokens import USER, Token, Tokens
 from support.seeded import COMPANY
-from support.served import Reply, Served, WireAgent
+from support.served import Served, WireAgent
 
 BOOT = "a" * 32
 CPU = ["", "", "cpu", "average", 12.5]
@@ -108,99 +107,5 @@ async def test_foreign_and_missing_agents_are_told_alike(served: Served, agent: 
         await served.ask("GET", f"/api/v1/agents/{one}/stats", token=foreign.text) for one in ("1:7", "1:99", "x")
     ]
     assert {(one.status, one.json["detail"]) for one in answers} == {(404, "this agent does not exist")}
-    for query in ("", "?gid=1&nid=7"):
-        assert (await served.ask("GET", f"/api/v1/processes{query}", token=foreign.text)).json["items"] == []
     assert (await served.ask("GET", "/api/v1/agents/1:7/stats", token=viewer.text)).status == 200
-    assert len((await served.ask("GET", "/api/v1/processes", token=viewer.text)).json["items"]) == 1
-    for path in ("/api/v1/agents/1:7/stats", "/api/v1/processes"):
-        assert (await served.ask("GET", path, token=None)).status == 401
-
-
-async def _fleet(served: Served, agents: int, names: int) -> None:
-    """Agents 1:2 to 1:n, each with processes of its own beside its host."""
-    for nid in range(2, agents + 2):
-        made = WireAgent(served, AgentId(1, nid))
-        assert (await made.join(served.seeded.join_token.text)).status == 200
-        assert (await made.open()).status == 200
-        points = [["d" if n % 2 else 'é "', f"n{n}", "rss", "last", n] for n in range(names)]
-        assert (await made.post("stats", batch(flush(CPU, *points)))).status == 200
-
-
-async def _pages(served: Served, query: str) -> list[list[tuple[int, str, str]]]:
-    pages, cursor = [], ""
-    while True:
-        page = await served.ask("GET", f"/api/v1/processes?{query}{cursor}")
-        assert page.status == 200, page.body
-        pages.append([(one["agent"]["nid"], one["domain"], one["name"]) for one in page.json["items"]])
-        if page.json["next"] is None:
-            return pages
-        cursor = f"&cursor={page.json['next']}"
-
-
-async def test_processes_of_all_agents_come_in_pages(served: Served) -> None:
-    await _fleet(served, 12, 5)
-    item = (await served.ask("GET", "/api/v1/processes?limit=1")).json["items"][0]
-    assert (item["agent"], item["domain"], item["name"]) == (
-        {"gid": 1, "nid": 2, "href": "/api/v1/agents/1:2"},
-        "d",
-        "n1",
-    )
-    assert (item["values"], item["step"], item["at"]) == ({"rss": 1}, 30, iso(item["epoch"]))
-    whole = await _pages(served, "limit=1000")
-    assert [len(page) for page in whole] == [60]
-    assert whole[0] == sorted(whole[0])
-    for limit in (1, 7, 60):
-        pages = await _pages(served, f"limit={limit}")
-        assert [row for page in pages for row in page] == whole[0]
-        assert all(len(page) == limit for page in pages[:-1])
-
-
-@pytest.mark.parametrize(
-    ("query", "count"),
-    [
-        ("gid=1", 60),
-        ("gid=1&nid=3", 5),
-        ("nid=3", 5),
-        ("gid=1&nid=99", 0),
-        ("gid=2", 0),
-        ("domain=d", 24),
-        ("domain=d&name=n1", 12),
-        ("name=n4&gid=1&nid=13", 1),
-        ("domain=", 0),
-        ("domain=null", 0),
-    ],
-)
-async def test_processes_are_found_by_agent_domain_and_name(served: Served, query: str, count: int) -> None:
-    await _fleet(served, 12, 5)
-    rows = [row for page in await _pages(served, f"{query}&limit=4") for row in page]
-    assert len(rows) == len(set(rows)) == count
-
-
-async def test_a_page_that_has_looked_at_many_agents_goes_on_in_the_next(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "AGENTS_A_PAGE", 5)
-    await _fleet(served, 12, 1)
-    assert [len(page) for page in await _pages(served, "nid=13")] == [0, 0, 1]
-    assert [len(page) for page in await _pages(served, "limit=9")] == [4, 5, 3]
-
-
-async def test_a_process_that_comes_or_goes_between_pages_hides_no_other(served: Served, agent: WireAgent) -> None:
-    async def post(seq: int, *names: str) -> Reply:
-        await served.seeded.redis.call("DEL", keys.current(agent.agent))
-        return await agent.post("stats", batch(flush(*(["d", name, "rss", "last", 1] for name in names)), seq=seq))
-
-    await post(1, "b", "c", "d", "e")
-    first = (await served.ask("GET", "/api/v1/processes?limit=2")).json
-    for seq, names, rest in ((2, "abcde", "de"), (3, "cde", "de"), (4, "bde", "de"), (5, "bc", "")):
-        await post(seq, *names)
-        page = (await served.ask("GET", f"/api/v1/processes?limit=9&cursor={first['next']}")).json
-        assert "".join(one["name"] for one in page["items"]) == rest
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["limit=0", "gid=0", "gid=x", "nid=2147483648", "cursor=x", "cursor=0.1", "cursor=1.1.1", "more=1", "name=%00"],
-)
-async def test_a_query_that_is_none_is_malformed(served: Served, query: str) -> None:
-    assert (await served.ask("GET", f"/api/v1/processes?{query}")).status == 400
+    assert (await served.ask("GET", "/api/v1/agents/1:7/stats", token=None)).status == 401

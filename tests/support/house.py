@@ -72,6 +72,14 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/jobs/there/tasks/1:7/runs", None),
     ("GET", "/api/v1/jobs/there/log", None),
     ("GET", "/api/v1/processes", None),
+    ("GET", "/api/v1/processes?state=ended", None),
+    ("GET", "/api/v1/processes/there@1:7.1", None),
+    ("GET", "/api/v1/monitors", None),
+    ("POST", "/api/v1/monitors", {"name": "m", "agent": "1:7", "processes": [{"job": "there"}]}),
+    ("GET", f"/api/v1/monitors/{'0' * 32}", None),
+    ("PATCH", f"/api/v1/monitors/{'0' * 32}", {"name": "n"}),
+    ("DELETE", f"/api/v1/monitors/{'0' * 32}", None),
+    ("GET", f"/api/v1/monitors/{'0' * 32}/consumption", None),
     ("GET", "/api/v1/scripts", None),
     ("PUT", "/api/v1/scripts/d/n", "text"),
     ("GET", "/api/v1/scripts/d/n", None),
@@ -85,6 +93,7 @@ AGENT_ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "script?domain=d&name=n&sha256=x", None),
     ("POST", "stats", NUMBERS),
     ("POST", "facts", msgspec.to_builtins(HOST)),
+    ("POST", "processes", {"processes": []}),
 ]
 
 

@@ -17,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from deployer.protocol.commands import Envelope, SignedCommand, sha256_text
 from deployer.protocol.facts import HostFacts
+from deployer.protocol.processes import ProcessList
 from deployer.protocol.results import Result
 from deployer.protocol.signing import public_text, seal
 from deployer.protocol.stats import StatsBatch
@@ -60,6 +61,7 @@ class SmallMaster(Resource):
         self.statistics: list[StatsBatch] = []
         self.results: list[Result] = []
         self.facts: list[HostFacts] = []
+        self.lists: list[ProcessList] = []
         self.counts: dict[str, int] = {}
         self.trouble: dict[str, list[Callable[[Request], None]]] = {}
         self.hold_messages = False
@@ -203,6 +205,10 @@ class SmallMaster(Resource):
     def _do_facts(self, request: Request) -> None:
         self.facts.append(read(HostFacts, request))
         answer(request, {"version": len(self.facts)})
+
+    def _do_processes(self, request: Request) -> None:
+        self.lists.append(read(ProcessList, request))
+        answer(request, {"kept": len(self.lists[-1].processes)})
 
     def _do_stats(self, request: Request) -> None:
         batch = read(StatsBatch, request)

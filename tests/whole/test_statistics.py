@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from support.programs import Fleet, fleet
@@ -60,7 +61,7 @@ def test_what_a_job_consumes_and_prints_is_shown_with_all_that_it_started(runnin
 
 
 def test_statistics_wait_for_the_master_and_for_the_next_agent(running: Fleet) -> None:
-    until(lambda: values(running, "deployer", "agent"), what="the first statistics")
+    until(lambda: running.ask("GET", "/api/v1/agents/1:1/stats")[1]["processes"], what="the first statistics")
     running.master.kill()
     until(lambda: waiting(running) >= 3, what="three flushes on the disk")
     running.agents[1].kill()
@@ -93,6 +94,33 @@ def test_network_traffic_is_told_of_the_process_that_makes_it(running: Fleet) ->
     until(lambda: values(running, "net", "r").get("net_received_per_s", 0) > 1_000_000, what="what was received")
     for job in ("r", "s"):
         running.ask("DELETE", f"/api/v1/jobs/{job}")
+
+
+def test_a_process_is_shown_while_it_runs_and_after_its_end_and_a_monitor_tells_of_that_end(running: Fleet) -> None:
+    threshold = {"metric": "processes", "below": 1, "for_s": 1}
+    body = {"name": "sleepers", "agent": "1:1", "processes": [{"job": "s"}], "thresholds": [threshold]}
+    running.submit("s", "/bin/sleep", "1000", domain="beds", name="one")
+    (one,) = until(lambda: running.ask("GET", "/api/v1/processes?job=s")[1]["items"], what="the process")
+    assert psutil.Process(int(one["pid"])).cmdline() == ["/bin/sleep", "1000"]
+    status, made = running.ask("POST", "/api/v1/monitors", body)
+    assert status == 201
+
+    def consumption() -> Any:
+        seen = running.ask("GET", made["consumption"]["href"])[1]
+        return seen if "rss" in seen["total"] else None
+
+    seen = until(consumption, what="a sample")
+    assert [process["id"] for process in seen["processes"]] == [one["id"]] == ["s@1:1.1"]
+    running.ask("DELETE", "/api/v1/jobs/s")
+
+    def told() -> Any:
+        (its,) = running.ask("GET", made["href"])[1]["thresholds"]
+        return its if its["state"] == "breached" else None
+
+    assert until(told, what="the breach")["told"] is not None
+    ended = running.ask("GET", one["href"])[1]
+    assert (ended["state"], ended["pid"], ended["signal"]) == ("ended", one["pid"], "SIGTERM")
+    assert [process["id"] for process in running.ask("GET", "/api/v1/processes?state=ended")[1]["items"]] == ["s@1:1.1"]
 
 
 def test_an_interval_that_is_none_is_refused(running: Fleet) -> None:

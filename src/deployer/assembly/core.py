@@ -11,6 +11,7 @@ from deployer.config import Network
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.jobs import Dispatcher
+from deployer.dispatch.watch import Watch
 from deployer.kit.clock import WallClock
 from deployer.kit.wake import Hub
 from deployer.model import limits
@@ -25,6 +26,7 @@ from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
 from deployer.stores.master_key import MasterKey
+from deployer.stores.monitors import Monitors
 from deployer.stores.redis import Redis
 
 
@@ -54,6 +56,7 @@ class Core(Struct, frozen=True):
     requests: JobRequests
     audits: Audits
     trail: AuditTrail
+    watch: Watch
 
 
 def build_core(ground: Ground) -> Core:
@@ -61,8 +64,9 @@ def build_core(ground: Ground) -> Core:
     agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
     dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
     audits = Audits(ground.redis)
+    watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library), audits, trail)
+    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library), audits, trail, watch)
 
 
 def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:

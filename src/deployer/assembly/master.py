@@ -39,6 +39,7 @@ from deployer.stores.master_key import MasterKey
 KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
+BREACHES_S: Final = 2.0
 LOOK_S: Final = 0.02
 
 
@@ -115,6 +116,7 @@ class Master(Service):
         self._core = core
         self._start_mover(ground, core)
         self._keep_audit(ground, core)
+        self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)

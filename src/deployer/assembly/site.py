@@ -34,6 +34,7 @@ from deployer.rest.idempotency import Idempotency
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobs import JobRoutes, Values
 from deployer.rest.masters import MasterRoutes
+from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
 from deployer.rest.scripts import ScriptRoutes
@@ -51,8 +52,10 @@ from deployer.stores.jobs import Jobs
 from deployer.stores.logins import Logins
 from deployer.stores.logs import Logs
 from deployer.stores.masters import Masters
+from deployer.stores.monitors import Monitors
 from deployer.stores.points import Points
 from deployer.stores.probe import Probe
+from deployer.stores.processes import Processes
 from deployer.stores.tokens import Tokens
 from deployer.stores.users import Users
 from deployer.stores.waitingroom import WaitingRoom
@@ -60,6 +63,7 @@ from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
 from deployer.telemetry.points import PointIntake
+from deployer.telemetry.processes import ProcessIntake
 
 NOUNS: Final = (
     AboutRoutes,
@@ -72,6 +76,7 @@ NOUNS: Final = (
     JobRoutes,
     JobLogRoutes,
     MasterRoutes,
+    MonitorRoutes,
     ProcessRoutes,
     ScriptRoutes,
     SessionRoutes,
@@ -108,7 +113,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     intake = Intake(agents, activities, ground.installation.company, clock)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
-    hosts = Hosts(redis)
+    hosts, processes = Hosts(redis), Processes(redis)
     companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
@@ -127,6 +132,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             script=library.text,
             stats=point_intake.store,
             facts=FactIntake(hosts, wall).store,
+            processes=ProcessIntake(processes, core.watch.look, wall).store,
         ),
         refuse,
         ground.meter.begin,
@@ -155,7 +161,8 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
-            ProcessRoutes(agents, points),
+            MonitorRoutes(Monitors(redis), processes, jobs, wall),
+            ProcessRoutes(agents, processes, jobs),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         authenticator.caller,

@@ -1,27 +1,36 @@
 """`deployer ps`."""
 
 import sys
+from itertools import islice
+from typing import Any
 
 import click
 
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
-from deployer.cli.usage import PROCESS_TITLES, TO_THE_RIGHT, process_row
+from deployer.cli.usage import ENDED_TITLES, PROCESS_TITLES, TO_THE_RIGHT, ended_row, process_row
 
 
 @click.command("ps")
 @click.option("--target", "-t", metavar="GID:NID", help="Only this agent.")
 @click.option("--domain", metavar="D", help="Only processes of this domain.")
 @click.option("--name", metavar="N", help="Only processes of this name.")
+@click.option("--user", metavar="U", help="Only processes of this user's jobs.")
+@click.option("--job", metavar="ID", help="Only processes of this job.")
+@click.option("--ended", is_flag=True, help="What has ended instead, of the newest jobs first.")
+@click.option("--limit", type=click.IntRange(1), help="How many at most; 20 of those that have ended.")
 @common
-def command(told: Common, target: str | None, domain: str | None, name: str | None) -> None:
+def command(told: Common, target: str | None, ended: bool, limit: int | None, **asked: Any) -> None:  # noqa: FBT001 (click's)
     """List processes and what they consume."""
     gid, nid = (None, None) if target is None else _numbers(target)
-    found = list(told.client().processes(gid=gid, nid=nid, domain=domain, name=name))
+    processes = told.client().processes(state="ended" if ended else None, gid=gid, nid=nid, **asked)
+    found = list(islice(processes, 20 if ended and limit is None else limit))
     if told.json:
         document({"items": [process.document for process in found]})
     elif told.quiet:
-        rows(PROCESS_TITLES[:3], ((one.agent, one.domain, one.name) for one in found))
+        rows(("PROCESS",), ((one.id,) for one in found))
+    elif ended:
+        rows(ENDED_TITLES, map(ended_row, found), TO_THE_RIGHT)
     else:
         human = sys.stdout.isatty()
         rows(PROCESS_TITLES, (process_row(one, human=human) for one in found), TO_THE_RIGHT)

@@ -24,12 +24,13 @@ _NUMBERS: Final[tuple[tuple[str, str, Format], ...]] = (
     ("SENT/S", "net_sent_per_s", size),
     ("RECV/S", "net_received_per_s", size),
 )
-PROCESS_TITLES: Final = ("AGENT", "DOMAIN", "NAME", *(title for title, _, _ in _NUMBERS))
+PROCESS_TITLES: Final = ("AGENT", "PID", "USER", "DOMAIN", "NAME", *(title for title, _, _ in _NUMBERS))
+ENDED_TITLES: Final = (*PROCESS_TITLES[:5], "STATUS", "CODE", "STARTED", "ENDED")
 HOST_TITLES: Final = ("AGENT", "HOST", "STATE", "CPU%", "LOAD", "MEMORY", "DISK", "IN/S", "OUT/S", "PROCS", "UP", "AGE")
-TO_THE_RIGHT: Final = frozenset({"CPU%", "LOAD", "MEMORY", "IN/S", "OUT/S", "UP", "AGE", *PROCESS_TITLES[3:]})
+TO_THE_RIGHT: Final = frozenset({"CPU%", "LOAD", "MEMORY", "IN/S", "OUT/S", "UP", "AGE", "PID", *PROCESS_TITLES[5:]})
 """Titles of columns of numbers."""
 HOST_SPARE: Final = ("UP", "PROCS", "DISK", "LOAD", "OUT/S", "IN/S", "AGE")
-PROCESS_SPARE: Final = ("CONNS", "FDS", "THREADS", "SENT/S", "RECV/S", "READ/S", "WRITE/S", "PROCS")
+PROCESS_SPARE: Final = ("USER", "PID", "CONNS", "FDS", "THREADS", "SENT/S", "RECV/S", "READ/S", "WRITE/S", "PROCS")
 """Titles of columns that narrow terminals do without, the first first."""
 
 SORTS: Final = ("cpu", "memory", "name")
@@ -51,7 +52,16 @@ class HostUse:
 def process_row(process: Process, *, human: bool = True) -> Row:
     """A line of PROCESS_TITLES; sizes with units, or in bytes."""
     numbers = ((form if human else exact)(process.values.get(key)) for _, key, form in _NUMBERS)
-    return (process.agent, process.domain, process.name, *numbers)
+    return (*_who(process), *numbers)
+
+
+def ended_row(process: Process) -> Row:
+    """A line of ENDED_TITLES."""
+    return (*_who(process), process.status, process.code, process.started, process.ended)
+
+
+def _who(process: Process) -> Row:
+    return process.agent, process.pid, process.user, process.domain, process.name
 
 
 def host_row(host: HostUse, now: float) -> Row:

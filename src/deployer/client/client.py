@@ -111,10 +111,27 @@ class Client:
         return (Host.read(item) for item in self._items("/api/v1/hosts", name=name))
 
     def processes(
-        self, *, gid: int | None = None, nid: int | None = None, domain: str | None = None, name: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        gid: int | None = None,
+        nid: int | None = None,
+        domain: str | None = None,
+        name: str | None = None,
+        user: str | None = None,
+        job: str | None = None,
     ) -> Iterator[Process]:
-        """What runs on the agents and what it consumes; what is left out is any."""
-        found = self._items("/api/v1/processes", gid=gid, nid=nid, domain=domain, name=name)
+        """What runs on the agents and what it consumes (`state` "ended": what has run); what is left out is any."""
+        asked: dict[str, Any] = {
+            "state": state,
+            "gid": gid,
+            "nid": nid,
+            "domain": domain,
+            "name": name,
+            "user": user,
+            "job": job,
+        }
+        found = self._items("/api/v1/processes", **asked)
         return (Process.read(item) for item in found)
 
     def log(self, job_id: str, *, follow: bool = False) -> Iterator[Message | Dropped]:

@@ -119,9 +119,20 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What runs under one domain and name on one agent: numbers of the `step` seconds from `epoch` (ms)."""
+    """A process: what it consumed in the `step` seconds from `epoch` (ms). what is not known is empty.
 
+    `status`: of its exit, or the signal that ended it.
+    """
+
+    id: str
     agent: str
+    pid: str
+    user: str
+    state: str
+    started: str
+    ended: str
+    status: str
+    code: str
     domain: str
     name: str
     values: Mapping[str, float]
@@ -134,7 +145,15 @@ class Process:
         """From JSON."""
         agent = document.get("agent") or {}
         return cls(
+            id=str(document.get("id") or ""),
             agent=f"{agent.get('gid')}:{agent.get('nid')}",
+            pid=str(document.get("pid") or ""),
+            user=str((document.get("user") or {}).get("id") or ""),
+            state=str(document.get("state") or ""),
+            started=str(document.get("started") or ""),
+            ended=str(document.get("ended") or ""),
+            status=str(document.get("signal") or _text(document.get("exit_status"))),
+            code=str(document.get("code") or ""),
             domain=str(document.get("domain") or ""),
             name=str(document.get("name") or ""),
             values=_numbers(document.get("values")),
@@ -190,6 +209,10 @@ class Ended:
     """The log is complete; the job as it ended."""
 
     job: Job
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _numbers(values: Any) -> Mapping[str, float]:

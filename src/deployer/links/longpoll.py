@@ -1,4 +1,4 @@
-"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `…/log`, `…/result`, `…/stats`, `…/facts` (wire.py 3-8)."""
+"""The long poll: `GET /{gid}/{nid}/cmd`, `POST …/accept`, `log`, `result`, `stats`, `facts`, `processes` (wire.py)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,6 +12,7 @@ from deployer.links.resource import AgentResource, Refuse, Require, encode, read
 from deployer.links.sessions import Sessions
 from deployer.protocol.facts import MAX_FACTS_BYTES, FactsAnswer, HostFacts
 from deployer.protocol.ids import AgentId
+from deployer.protocol.processes import MAX_PROCESSES_BYTES, ProcessesAnswer, ProcessList
 from deployer.protocol.results import MAX_RESULT_BYTES, Result
 from deployer.protocol.scripts import ScriptAnswer, is_name
 from deployer.protocol.stats import MAX_STATS_BYTES, StatsAnswer, StatsBatch
@@ -41,6 +42,7 @@ class Handlers(Struct, frozen=True):
     script: Callable[[str, str, str, str], Awaitable[str]]
     stats: Callable[[Session, StatsBatch], Awaitable[int]]
     facts: Callable[[Session, HostFacts], Awaitable[int]]
+    processes: Callable[[Session, ProcessList], Awaitable[None]]
 
 
 class LongPoll:
@@ -64,6 +66,7 @@ class LongPoll:
             "script": ("GET", self._script),
             "stats": ("POST", self._stats),
             "facts": ("POST", self._facts),
+            "processes": ("POST", self._processes),
         }
         self._routes = {
             name.encode(): AgentResource(
@@ -112,6 +115,12 @@ class LongPoll:
         session = await self._session(request)
         facts = read(HostFacts, request, max_bytes=MAX_FACTS_BYTES)
         return encode(FactsAnswer(await self._handlers.facts(session, facts)))
+
+    async def _processes(self, request: Request) -> bytes:
+        session = await self._session(request)
+        listed = read(ProcessList, request, max_bytes=MAX_PROCESSES_BYTES)
+        await self._handlers.processes(session, listed)
+        return encode(ProcessesAnswer(len(listed.processes)))
 
     async def _script(self, request: Request) -> bytes:
         """The text of a version of a script of the agent's company."""

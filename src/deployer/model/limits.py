@@ -27,6 +27,8 @@ USERS_PER_COMPANY: Final = 1000
 AGENTS_PER_USER: Final = 1000
 """How many agents a user can be limited to."""
 
+MONITORS_PER_COMPANY: Final = 1000
+MONITORS_PER_AGENT: Final = 100
 TOKENS_PER_COMPANY: Final = 1000
 LOGINS_PER_USER: Final = 20
 LOGIN_IDLE_MS: Final = 8 * 3_600_000

@@ -11,6 +11,8 @@ VERSIONS_PER_SCRIPT: Final = 20
 VERSIONS_PER_HOST: Final = 100
 VERSION_BYTES: Final = 16 * 1024
 """Most of the changes of one version of a host's facts; what is more is counted."""
+PROCESSES_S: Final = 7 * 86400
+"""How long the list of an agent's processes stays that is not heard of any more."""
 RUNS_PER_TASK: Final = 100
 POINT_ENTRIES_PER_COMPANY: Final = 10_000
 POINT_BYTES_PER_COMPANY: Final = 64 * 1024 * 1024

@@ -18,7 +18,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `run`: how many times it has been started. `missed`: periods that passed without a run before this one. `data`
     is the last result message as printed, of `level` (0 when there was none). `starttime` is epoch ms on the agent's
     clock (0: never started), `time` how long it took in ms. Without gid, nid, cmd and args of seed 001's result: the
-    first two come from the session, never from the message; the others the master has.
+    first two come from the session, never from the message; the others the master has. `pid`: of the process, 0 when
+    there was none.
     """
 
     id: TaskId
@@ -34,3 +35,4 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     starttime: Moment = 0
     time: Count = 0
     missed: Count = 0
+    pid: Annotated[int, Meta(ge=0, le=2**31)] = 0

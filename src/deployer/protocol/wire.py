@@ -30,6 +30,9 @@ Media type `application/vnd.deployer.v1+json`. The agent is always the HTTP clie
    and dropped.
 8. Facts. `POST /{gid}/{nid}/facts` with a `facts.HostFacts` of at most 128 KiB answers a `facts.FactsAnswer`: when the
    agent has started, when what the host is has changed, and once a day. The same again makes no version at the master.
+9. Processes. `POST /{gid}/{nid}/processes` with a `processes.ProcessList` of at most 1 MiB answers a
+   `processes.ProcessesAnswer`: all that runs, when that has changed and after each sample of what it consumes. The
+   newest replaces the one before.
 
 Errors are problem+json as on the rest of the API. On any failure the agent keeps everything and tries again with
 full-jitter backoff; what came in an answer that is not of this media type is never run.

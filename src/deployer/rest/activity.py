@@ -9,8 +9,9 @@ from deployer.model import limits
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.agents import agent_href, known_agent
+from deployer.rest.agents import known_agent
 from deployer.rest.endpoint import endpoint
+from deployer.rest.references import agent_href
 from deployer.stores.activity import Activities, Failed
 from deployer.stores.agents import Agents
 from deployer.stores.jobs import Jobs

@@ -8,8 +8,8 @@ from deployer.model import limits
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import GridId, NodeId
 from deployer.protocol.times import iso
-from deployer.rest.agents import agent_href
 from deployer.rest.endpoint import endpoint
+from deployer.rest.references import agent_href
 from deployer.stores.waitingroom import Waiting, WaitingRoom
 
 

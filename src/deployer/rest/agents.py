@@ -14,28 +14,17 @@ from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
+from deployer.rest.references import (
+    CompanyReference,
+    HostReference,
+    UsersReference,
+    agent_href,
+    company_href,
+    host_href,
+)
 from deployer.stores.agents import AgentRecord, Agents, Duplicate
 
 TRIES = 10
-
-
-class HostReference(Struct, frozen=True):
-    """The machine that an agent is on."""
-
-    href: str
-
-
-class CompanyReference(Struct, frozen=True):
-    """Which company something belongs to."""
-
-    id: str
-    href: str
-
-
-class UsersReference(Struct, frozen=True):
-    """The users that may use an agent."""
-
-    href: str
 
 
 class DuplicateAnswer(Struct, frozen=True):
@@ -166,21 +155,6 @@ def traits_etag(record: AgentRecord) -> tuple[str, str]:
 
 def _shown(record: AgentRecord) -> Answer:
     return Answer(_answer(record), 200, (traits_etag(record),), changing=True)
-
-
-def agent_href(agent: AgentId) -> str:
-    """Where an agent is found."""
-    return f"/api/v1/agents/{agent}"
-
-
-def company_href(company: str) -> str:
-    """Where a company is found."""
-    return f"/api/v1/companies/{company}"
-
-
-def host_href(agent: AgentId) -> str:
-    """Where the host of an agent is found: it has one agent and its number."""
-    return f"/api/v1/hosts/{agent}"
 
 
 def known_agent(caller: Caller, text: str) -> AgentId:

@@ -11,11 +11,11 @@ from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
 from deployer.protocol.ids import GridId, new_id
 from deployer.protocol.times import iso
-from deployer.rest.agents import company_href
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
+from deployer.rest.references import company_href
 from deployer.stores.companies import Companies, Company
 
 CompanyName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]

@@ -15,17 +15,15 @@ from deployer.protocol.times import iso, iso_or_none
 from deployer.rest.agents import (
     agent_after,
     agent_cursor,
-    agent_href,
     change_traits,
-    host_href,
     known_agent,
     traits_etag,
 )
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match
 from deployer.rest.endpoint import endpoint
-from deployer.rest.jobs import AgentReference
 from deployer.rest.paging import PageQuery
+from deployer.rest.references import AgentReference, host_href
 from deployer.stores.agents import AgentRecord, Agents
 from deployer.stores.hosts import HostRecord, Hosts
 
@@ -200,7 +198,7 @@ def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | Unse
     return HostAnswer(
         id=str(agent.id),
         href=href,
-        agent=AgentReference(agent.id.gid, agent.id.nid, agent_href(agent.id)),
+        agent=AgentReference.to(agent.id),
         state=agent.state,
         name=agent.hostname if short is None else short.name,
         cpu=None if short is None else short.cpu,

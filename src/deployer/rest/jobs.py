@@ -14,12 +14,12 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.agents import agent_href
 from deployer.rest.answers import Answer
 from deployer.rest.endpoint import endpoint
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
+from deployer.rest.references import AgentReference, UserReference, user_reference
 from deployer.stores.jobs import JobRecord, Places, TaskRecord
 
 MAX_WAIT_S = 60.0
@@ -46,7 +46,7 @@ class JobAnswer(Struct, frozen=True, kw_only=True):
     cmd: str
     args: Raw
     target: str
-    user: str
+    user: UserReference | None
     created: str
     not_after: str
     finished: str | None
@@ -59,14 +59,6 @@ class JobPage(Struct, frozen=True):
 
     items: list[JobAnswer]
     next: str | None
-
-
-class AgentReference(Struct, frozen=True):
-    """Which agent a task is on."""
-
-    gid: int
-    nid: int
-    href: str
 
 
 class RunsAnswer(Struct, frozen=True):
@@ -89,6 +81,7 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     exit_status: int | None
     signal: str | None
     outcome: str | None
+    pid: str | None
     missed: int
     time: int
     starttime: int
@@ -103,7 +96,7 @@ class RunPage(Struct, frozen=True):
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
-    """A task as clients see it. `starttime` and `time` (ms) are the agent's; 0 and null: it never started.
+    """A task as clients see it. `starttime`, `time` (ms), `pid` are the agent's, of the last run; 0, null: none was.
 
     `result` is the value of `data`, null when it has none.
     """
@@ -119,6 +112,7 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
     exit_status: int | None
     signal: str | None
     outcome: str | None
+    pid: str | None
     time: int
     starttime: int
     started: str | None
@@ -158,7 +152,12 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since"
 
     def fits(self, job: JobAnswer) -> bool:
         """Whether a job is among those that are asked for, as far as its place does not tell."""
-        asked = ((self.state, job.state), (self.user, job.user), (self.cmd, job.cmd), (self.target, job.target))
+        asked = (
+            (self.state, job.state),
+            (self.user, job.user and job.user.id),
+            (self.cmd, job.cmd),
+            (self.target, job.target),
+        )
         return all(wanted in {None, its} for wanted, its in asked)
 
 
@@ -288,7 +287,7 @@ def job_answer(record: JobRecord) -> JobAnswer:
         cmd=document.cmd,
         args=document.args,
         target=document.target,
-        user=document.user,
+        user=user_reference(document.user) if document.user else None,
         created=iso(document.created),
         not_after=iso(document.not_after),
         finished=iso_or_none(record.finished),
@@ -327,6 +326,10 @@ def _path(job: str, record: TaskRecord) -> str:
     return str(record.agent) if record.id == job else f"{record.id}@{record.agent}"
 
 
+def _pid(result: Result | None) -> str | None:
+    return str(result.pid) if result is not None and result.pid else None
+
+
 def _run(result: Result, value: Any) -> RunAnswer:
     return RunAnswer(
         run=result.run,
@@ -339,6 +342,7 @@ def _run(result: Result, value: Any) -> RunAnswer:
         exit_status=result.exit_status,
         signal=result.signal,
         outcome=result.outcome,
+        pid=_pid(result),
         missed=result.missed,
         time=result.time,
         starttime=result.starttime,
@@ -350,7 +354,7 @@ def _task(job: str, record: TaskRecord, value: Any) -> TaskAnswer:
     result = record.result
     return TaskAnswer(
         id=record.id,
-        agent=AgentReference(record.agent.gid, record.agent.nid, agent_href(record.agent)),
+        agent=AgentReference.to(record.agent),
         state=record.state,
         code=result.code if result else None,
         reason=result.reason if result else None,
@@ -360,6 +364,7 @@ def _task(job: str, record: TaskRecord, value: Any) -> TaskAnswer:
         exit_status=result.exit_status if result else None,
         signal=result.signal if result else None,
         outcome=result.outcome if result else None,
+        pid=_pid(result),
         time=result.time if result else 0,
         starttime=result.starttime if result else 0,
         started=iso(result.starttime) if result and result.starttime else None,

@@ -1,50 +1,46 @@
-"""The processes of a company's agents with what they consume, by agent, domain and name."""
+"""Processes (seed 000): what runs on a company's agents with what it consumes, and what has run, by its job."""
 
-import hashlib
-import re
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from deployer.errors import MalformedError
+from deployer.errors import NotFoundError
 from deployer.model.access import Caller, Permission
-from deployer.model.current import Row
-from deployer.protocol.ids import MAX_GRID, AgentId, GridId, Name, NodeId
-from deployer.protocol.times import iso
-from deployer.rest.agents import agent_href
+from deployer.model.processes import FOREVER, EndedPlace, LivePlace, ProcessName, job_of
+from deployer.protocol.ids import AgentId, GridId, JobId, Name, NodeId
+from deployer.protocol.processes import LiveProcess
 from deployer.rest.endpoint import endpoint
-from deployer.rest.jobs import AgentReference
+from deployer.rest.jobs import is_seen
 from deployer.rest.paging import PageQuery
+from deployer.rest.processanswers import ProcessAnswer, ended_process, is_asked_for, live_process
 from deployer.stores.agents import Agents
-from deployer.stores.points import Points
+from deployer.stores.jobs import JobRecord, Jobs, Places, TaskRecord
+from deployer.stores.processes import Processes, Running
 
 AGENTS_A_READ: Final = 10
 AGENTS_A_PAGE: Final = 500
 """So many agents are looked at for one page: one with a rare name may be short, or empty, and go on."""
+JOBS_A_READ: Final = 20
+JOBS_A_PAGE: Final = 200
+TASKS_A_READ: Final = 100
 
-_CURSOR: Final = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})(?:\.([0-9]{1,6})\.([0-9a-f]{16}))?", re.ASCII)
+Text = Annotated[str, Meta(max_length=1000)]
+Place = LivePlace | EndedPlace
+Found = tuple[Place, ProcessAnswer | None]
+"""A process with its place; a place without one where a page has looked far enough."""
 
 
 class ProcessQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """Which processes; what is left out is any."""
+    """Which processes, running by default or ended; what is left out is any."""
 
+    state: Literal["running", "ended"] = "running"
     gid: GridId | None = None
     nid: NodeId | None = None
     domain: Name | None = None
     name: Name | None = None
-
-
-class ProcessAnswer(Struct, frozen=True):
-    """What runs under one domain and name on one agent: numbers of the slot of `step` seconds from `epoch` (ms)."""
-
-    agent: AgentReference
-    domain: str
-    name: str
-    values: dict[str, float]
-    at: str
-    epoch: int
-    step: int
+    user: Text | None = None
+    job: JobId | None = None
 
 
 class ProcessPage(Struct, frozen=True):
@@ -54,95 +50,128 @@ class ProcessPage(Struct, frozen=True):
     next: str | None
 
 
-class Place(Struct, frozen=True):
-    """Behind an agent, or behind one of its rows: its index, and a digest that finds it when others came or went."""
-
-    agent: AgentId
-    index: int | None = None
-    digest: str = ""
-
-    def __str__(self) -> str:
-        """The form of cursors."""
-        inside = "" if self.index is None else f".{self.index}.{self.digest}"
-        return f"{self.agent.gid}.{self.agent.nid}{inside}"
-
-    @classmethod
-    def parse(cls, cursor: str) -> "Place":
-        """Read what `str()` wrote; MalformedError for anything else."""
-        match = _CURSOR.fullmatch(cursor)
-        if match is None or not all(1 <= int(number) <= MAX_GRID for number in match.group(1, 2)):
-            raise MalformedError("this cursor was not made here")
-        agent = AgentId(int(match[1]), int(match[2]))
-        return cls(agent) if match[3] is None else cls(agent, int(match[3]), match[4])
-
-    @property
-    def before(self) -> AgentId:
-        """The number that agents are to come after."""
-        return self.agent if self.index is None else AgentId(self.agent.gid, self.agent.nid - 1)
-
-    def rest(self, agent: AgentId, rows: Sequence[Row]) -> int:
-        """The index of the first row of an agent that is behind this place."""
-        if self.index is None or agent != self.agent:
-            return 0
-        return next((index + 1 for index, row in enumerate(rows) if _digest(row) == self.digest), self.index)
-
-
 class ProcessRoutes:
     """`/api/v1/processes`."""
 
-    def __init__(self, agents: Agents, points: Points) -> None:
+    def __init__(self, agents: Agents, processes: Processes, jobs: Jobs) -> None:
         self._agents = agents
-        self._points = points
+        self._processes = processes
+        self._jobs = jobs
 
     @endpoint("GET", "/api/v1/processes", needs=Permission.READ, returns=ProcessPage, query=ProcessQuery)
     async def list_all(self, caller: Caller, query: ProcessQuery) -> ProcessPage:
-        """What runs on the company's agents and was heard of in the last minutes."""
-        place = last = _start(query)
+        """What runs on the company's agents, by agent; or what has ended, of the newest jobs first.
+
+        A process is listed as running once it has lived for a second. A page may hold fewer than `limit` and have a
+        next.
+        """
         items: list[ProcessAnswer] = []
-        looked = 0
-        async for agent, rows in self._rows(caller, place, query):
-            first = 0 if place is None else place.rest(agent, rows)
-            for index, row in enumerate(rows[first:], first):
-                if not _is_wanted(row, query):
-                    continue
-                if len(items) == query.limit:
-                    return ProcessPage(items, str(last))
-                items.append(_answer(agent, row))
-                last = Place(agent, index, _digest(row))
-            looked += 1
-            if looked == AGENTS_A_PAGE:
-                return ProcessPage(items, str(Place(agent)))
+        async for place, one in self._ended(caller, query) if query.state == "ended" else self._live(caller, query):
+            if one is not None and is_asked_for(one, query):
+                items.append(one)
+            if one is None or len(items) == query.limit:
+                return ProcessPage(items, str(place))
         return ProcessPage(items, None)
 
-    async def _rows(
-        self, caller: Caller, place: Place | None, query: ProcessQuery
-    ) -> AsyncIterator[tuple[AgentId, Sequence[Row]]]:
-        """The agents from a place on, each with its rows; none for one that is not asked for."""
-        after = None if place is None else place.before
-        while found := await self._agents.agents(caller.company, after, AGENTS_A_READ, caller.agents):
-            ids = [one.id for one in found if query.nid in {None, one.id.nid} and query.gid in {None, one.id.gid}]
-            rows = dict(zip(ids, await self._points.current(ids), strict=True))
-            for one in found:
-                yield one.id, rows.get(one.id, ())
-            after = found[-1].id
-            if query.gid is not None and (after.gid, after.nid) >= (query.gid, query.nid or MAX_GRID):
+    @endpoint("GET", "/api/v1/processes/<process>", needs=Permission.READ, returns=ProcessAnswer)
+    async def show(self, caller: Caller, process: str) -> ProcessAnswer:
+        """One process: while it runs, and as long as its job is kept."""
+        try:
+            wanted = ProcessName.parse(process)
+        except ValueError:
+            wanted = None
+        if wanted is not None and caller.sees(wanted.agent):
+            answer = await self._running_now(caller, wanted) or await self._past(caller, wanted)
+            if answer is not None:
+                return answer
+        raise NotFoundError("this process does not exist")
+
+    async def _running_now(self, caller: Caller, wanted: ProcessName) -> ProcessAnswer | None:
+        try:
+            await self._agents.agent(caller.company, wanted.agent)
+        except NotFoundError:
+            return None
+        (running,) = await self._processes.of([wanted.agent])
+        its = [one for one in running.processes if (one.task, one.run) == (wanted.task, wanted.run)]
+        answers = await self._answers(caller, wanted.agent, Running(running.heard, its))
+        return answers[0] if answers else None
+
+    async def _past(self, caller: Caller, wanted: ProcessName) -> ProcessAnswer | None:
+        try:
+            record = await self._jobs.job(caller.company, wanted.job)
+            task = await self._jobs.task(caller.company, wanted.task, wanted.agent)
+        except NotFoundError:
+            return None
+        ended = await self._ended_of(caller, record, task)
+        return next((one for one in ended if one.run == wanted.run), None)
+
+    async def _live(self, caller: Caller, query: ProcessQuery) -> AsyncIterator[Found]:
+        start = place = LivePlace.start(query.cursor, query.gid, query.nid)
+        looked = 0
+        while found := await self._agents.agents(
+            caller.company, None if place is None else place.before, AGENTS_A_READ, caller.agents
+        ):
+            ids = [one.id for one in found]
+            for agent, running in zip(ids, await self._processes.of(ids), strict=True):
+                answers = await self._answers(caller, agent, running)
+                for index in range(0 if start is None else start.rest(agent, running.processes), len(answers)):
+                    yield LivePlace.at(agent, index, running.processes[index]), answers[index]
+            place = LivePlace(ids[-1])
+            if query.gid is not None and (ids[-1].gid, ids[-1].nid) >= (query.gid, query.nid or FOREVER):
                 return
+            looked += len(ids)
+            if looked >= AGENTS_A_PAGE:
+                yield place, None
 
+    async def _answers(self, caller: Caller, agent: AgentId, running: Running) -> list[ProcessAnswer]:
+        users = await self._jobs.users(caller.company, [job_of(one.task) for one in running.processes])
+        pairs: list[tuple[LiveProcess, str | None]] = list(zip(running.processes, users, strict=True))
+        return [live_process(agent, one, user, running.heard) for one, user in pairs]
 
-def _start(query: ProcessQuery) -> Place | None:
-    if query.cursor is not None:
-        return Place.parse(query.cursor)
-    return None if query.gid is None else Place(AgentId(query.gid, (query.nid or 1) - 1))
+    async def _ended(self, caller: Caller, query: ProcessQuery) -> AsyncIterator[Found]:
+        start = None if query.cursor is None else EndedPlace.parse(query.cursor)
+        looked = 0
+        async for name, record in self._records(caller, query, start):
+            count = 0
+            async for one in self._of_job(caller, record):
+                count += 1
+                if start is None or count > start.skipped(name):
+                    yield EndedPlace(name, count), one
+            looked += 1
+            if looked >= JOBS_A_PAGE:
+                yield EndedPlace(name, FOREVER), None
 
+    async def _records(
+        self, caller: Caller, query: ProcessQuery, start: EndedPlace | None
+    ) -> AsyncIterator[tuple[str, JobRecord]]:
+        """The jobs from a place on, the newest first, each with its name in the list."""
+        if query.job is not None:
+            try:
+                record = await self._jobs.job(caller.company, query.job)
+            except NotFoundError:
+                return
+            yield f"{record.document.created:013d}:{query.job}", record
+            return
+        places = Places() if start is None else Places(high=f"[{start.job}")
+        while found := await self._jobs.listed(caller.company, places, JOBS_A_READ):
+            for name, record in found:
+                yield name, record
+            places = places.after(found[-1][0])
 
-def _is_wanted(row: Row, query: ProcessQuery) -> bool:
-    return not row.is_host and query.domain in {None, row.domain} and query.name in {None, row.name}
+    async def _of_job(self, caller: Caller, record: JobRecord) -> AsyncIterator[ProcessAnswer]:
+        start = 0
+        while is_seen(caller, record) and (
+            tasks := await self._jobs.tasks(caller.company, record.document.id, start, TASKS_A_READ)
+        ):
+            for task in tasks:
+                for one in await self._ended_of(caller, record, task):
+                    yield one
+            start += len(tasks)
 
-
-def _digest(row: Row) -> str:
-    return hashlib.sha256(f"{row.domain}\n{row.name}".encode()).hexdigest()[:16]
-
-
-def _answer(agent: AgentId, row: Row) -> ProcessAnswer:
-    reference = AgentReference(agent.gid, agent.nid, agent_href(agent))
-    return ProcessAnswer(reference, row.domain, row.name, row.values, iso(row.at * 1000), row.at * 1000, row.step)
+    async def _ended_of(self, caller: Caller, record: JobRecord, task: TaskRecord) -> list[ProcessAnswer]:
+        """The processes of a task that have ended: its finished runs, the last hundred."""
+        runs = await self._jobs.runs(caller.company, task.id, task.agent) if task.runs else []
+        last = task.result
+        if last is not None and last.run not in {one.run for one in runs}:
+            runs.append(last)
+        return [ended_process(record.document, task.id, task.agent, one) for one in runs if one.pid]

@@ -8,9 +8,9 @@ from deployer.model.access import Caller, Permission
 from deployer.model.current import Row
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso_or_none
-from deployer.rest.agents import agent_href, known_agent
+from deployer.rest.agents import known_agent
 from deployer.rest.endpoint import endpoint
-from deployer.rest.jobs import AgentReference
+from deployer.rest.references import AgentReference
 from deployer.stores.agents import Agents
 from deployer.stores.points import Points
 
@@ -49,7 +49,7 @@ def _answer(agent: AgentId, rows: Sequence[Row]) -> StatsAnswer:
     newest = host or max(rows, key=lambda row: row.at, default=None)
     epoch = None if newest is None else newest.at * 1000
     return StatsAnswer(
-        agent=AgentReference(agent.gid, agent.nid, agent_href(agent)),
+        agent=AgentReference.to(agent),
         at=iso_or_none(epoch),
         epoch=epoch,
         step=None if newest is None else newest.step,

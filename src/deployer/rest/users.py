@@ -13,12 +13,12 @@ from deployer.model import limits
 from deployer.model.access import AgentSet, Caller, Permission, Role
 from deployer.protocol.ids import AgentId, new_id
 from deployer.protocol.times import iso
-from deployer.rest.agents import CompanyReference, company_href
 from deployer.rest.answers import Answer
 from deployer.rest.companies import seen
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
 from deployer.rest.paging import PageQuery
+from deployer.rest.references import CompanyReference, company_href
 from deployer.stores.users import User, Users
 
 UserName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]

@@ -21,11 +21,13 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
       …:running                      zset   task ids accepted and not ended, by when they were accepted
       …:states …:failures            list   the last twenty: <ms> <state>; <ms> <state> <task>@<agent>
+      …:processes                    string what runs there; expires
       …:current                      string the last numbers of host and processes; expires
       …:host                         hash   n, sha, facts, summary; …:host:versions  zset  by n, the last hundred
     dpl:session:<sha256>             hash   agent, epoch, instance, company; expires
     dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
+    dpl:breaches                     zset   <company>|<monitor>|<threshold> that is broken, by when that is to be told
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:masters                      zset   masters by when they were heard of last
     dpl:master:<id>                  string its record; expires
@@ -52,6 +54,9 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:waiting                zset   fingerprints of agents that wait to be let in, by when they asked last
     dpl:c:<c>:waiting:<fingerprint>  hash   public_key, hostname, address, gid, nid, system, version, first, last,
                                             rejected; expires
+    dpl:c:<c>:monitors               zset   ids of monitors by their making
+    dpl:c:<c>:monitor:<id>           hash   doc, agent, version, since:<threshold> (Redis time, ms), told:<threshold>
+    dpl:c:<c>:monitors:<gid>:<nid>   set    ids of the monitors of an agent
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
@@ -75,6 +80,7 @@ COMPANIES_GONE: Final = "dpl:companies:gone"
 GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
+BREACHES: Final = "dpl:breaches"
 SEEN_ONLINE: Final = "dpl:seen:online"
 SEEN_OVERDUE: Final = "dpl:seen:overdue"
 AGENT_PREFIX: Final = "dpl:agent:"
@@ -150,6 +156,21 @@ def agent(agent_id: AgentId) -> str:
 def current(agent_id: AgentId) -> str:
     """The last numbers of an agent's host and processes."""
     return f"{agent(agent_id)}:current"
+
+
+def processes(agent_id: AgentId) -> str:
+    """What runs on an agent."""
+    return f"{agent(agent_id)}:processes"
+
+
+def monitors(company_id: str, agent_id: AgentId | None = None) -> str:
+    """The monitors of a company, or of one of its agents."""
+    return f"{prefix(company_id)}monitors" + ("" if agent_id is None else f":{agent_id}")
+
+
+def monitor(company_id: str, id_: str) -> str:
+    """The record of a monitor."""
+    return f"{prefix(company_id)}monitor:{id_}"
 
 
 def host(agent_id: AgentId) -> str:

@@ -6,7 +6,7 @@ to the wall clock; the sample that ends one is taken within a second of its end.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from twisted.logger import Logger
@@ -55,11 +55,15 @@ class Interval:
 
 
 class Sources(Struct, frozen=True):
-    """`pids`: the processes of a task as far as they are known without looking. `own`: those of the agent itself."""
+    """`pids`: the processes of a task as far as they are known without looking. `own`: those of the agent itself.
+
+    `sampled`: is told what each task consumed in the `step` seconds from `at`.
+    """
 
     pids: Callable[[str], Sequence[int]]
     own: Callable[[], Sequence[int]]
     send: Callable[[Flush], None]
+    sampled: Callable[[int, int, Mapping[str, Mapping[str, float]]], None] = lambda *_: None
 
 
 class Metering:
@@ -100,6 +104,11 @@ class Metering:
             if not tasks:
                 del self._names[subject.name]
 
+    def name(self, task: str) -> Name:
+        """The domain and name under which a task is sampled; empty ones for one that is not."""
+        subject = self._subjects.get(task)
+        return subject.name if subject is not None else ("", "")
+
     async def tick(self) -> None:
         """End the intervals whose time has come."""
         now = self._wall()
@@ -138,11 +147,13 @@ class Metering:
             tasks, roots = {**tasks, "": AGENT}, {**roots, "": self._sources.own()}
             self._read(interval, HOST, host_points(self._host.sample()))
         try:
-            sums = await _summed(interval.sampler, tasks, roots)
+            consumed = await interval.sampler.sample(roots)
         except OSError as error:
             self.log.warn("processes could not be sampled: {error}", error=str(error))
-            sums = {}
-        for name, points in sums.items():
+            consumed = {}
+        each = {task: dict(process_points(its)) for task, its in consumed.items()}
+        self._sources.sampled(at, interval.step, each)
+        for name, points in _summed(tasks, each).items():
             self._read(interval, name, points.items())
         self._send(interval, at)
         self._forget(interval, tasks)
@@ -171,10 +182,10 @@ class Metering:
             del self._intervals[interval.step]
 
 
-async def _summed(sampler: Sampler, tasks: Mapping[str, Name], roots: Mapping[str, Sequence[int]]) -> dict[Name, Any]:
+def _summed(tasks: Mapping[str, Name], each: Mapping[str, Mapping[str, float]]) -> dict[Name, Mapping[str, float]]:
     """What all tasks of one domain and name consume together."""
     sums: defaultdict[Name, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for task, consumed in (await sampler.sample(roots)).items():
-        for key, value in process_points(consumed):
+    for task, values in each.items():
+        for key, value in values.items():
             sums[tasks[task]][key] += value
     return dict(sums)

@@ -36,6 +36,7 @@ def of_process(id_: str, run: int, ended: Ended) -> Result:
         signal=ended.signal,
         starttime=ended.starttime,
         time=ended.time,
+        pid=ended.pid,
     )
 
 

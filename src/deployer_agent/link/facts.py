@@ -6,17 +6,15 @@ from typing import Final
 
 from deployer.kit.clock import Clock
 from deployer.kit.periodic import Periodic
-from deployer.protocol.facts import FactsAnswer, HostFacts
-from deployer_agent.errors import ProblemError
+from deployer.protocol.facts import FactsAnswer, HostFacts, encode
 from deployer_agent.link.complaints import Complaints
-from deployer_agent.link.lane import Lane, Traffic
+from deployer_agent.link.newest import newest_lane
 from deployer_agent.link.requests import Requests
-from deployer_agent.outbox.facts import FactsOutbox, FactsPost
+from deployer_agent.outbox.newest import NewestOutbox
 
 PERIOD_S: Final = 3600.0
 JITTER: Final = 0.1
 """The share by which each agent's period is longer or shorter, so that those that started together drift apart."""
-NOT_FOUND: Final = 404
 
 
 class FactsLink:
@@ -30,16 +28,14 @@ class FactsLink:
         complaints: Complaints,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._requests = requests
         self._read = read
-        self._outbox = box = FactsOutbox(clock)
-        self._lane = Lane(Traffic("facts", box.take, self._post, box.give_back), clock, complaints)
+        self._outbox = NewestOutbox("the facts of this host", clock)
+        self._lane = newest_lane(("facts", FactsAnswer), self._outbox, requests, clock, complaints)
         period_s = PERIOD_S * uniform(1 - JITTER, 1 + JITTER)
         self._periodic = Periodic("reading the facts of this host", period_s, self._look, clock, now=True)
 
     def open(self) -> None:
         """Begin at once."""
-        self._outbox.ready = self._lane.nudge
         self._lane.open()
         self._periodic.startService()
 
@@ -49,14 +45,4 @@ class FactsLink:
         await self._lane.close()
 
     async def _look(self) -> None:
-        self._outbox.offer(await self._read())
-
-    async def _post(self, post: FactsPost) -> None:
-        try:
-            await self._requests.post("facts", post.body, FactsAnswer)
-        except ProblemError as error:
-            if not error.is_final and error.status != NOT_FOUND:  # a master older than the route
-                raise
-            self._outbox.refuse(post, str(error))
-            return
-        self._outbox.acknowledge(post)
+        self._outbox.offer(encode(await self._read()))

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from deployer.kit.clock import Clock, WallClock
 from deployer.kit.failpoints import reach
 from deployer_agent.processes.ending import KILL, TERM, Ending
-from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Plan
+from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Living, Plan
 from deployer_agent.processes.run import Run
 
 
@@ -69,6 +69,10 @@ class Manager:
         for run in runs:
             run.end(by)
         return len(runs)
+
+    def living(self) -> list[Living]:
+        """Return what runs, the oldest first."""
+        return [run.living for run in self._runs.values() if run.footprint.pid > 0]
 
     def pids(self, task: str) -> list[int]:
         """Return the processes of a task, with all that they started; none when none runs."""

@@ -57,7 +57,7 @@ class Footprint(Struct, frozen=True, kw_only=True):
 class Ended(Struct, frozen=True, kw_only=True):
     """How a process ended. `signal` is a name as `SIGKILL`; `by` tells what we did to it, empty when nothing.
 
-    `why` is a sentence where `by` alone does not say it.
+    `why` is a sentence where `by` alone does not say it. `pid`: 0 when it is not known.
     """
 
     exit_status: int | None
@@ -68,6 +68,17 @@ class Ended(Struct, frozen=True, kw_only=True):
     data: str
     starttime: int
     time: int
+    pid: int = 0
+
+
+class Living(Struct, frozen=True):
+    """A process that runs: the `run`-th of a task, since `started` (epoch ms), `age_s` seconds ago."""
+
+    task: str
+    run: int
+    pid: int
+    started: int
+    age_s: float
 
 
 class Running(Protocol):

@@ -10,7 +10,7 @@ from deployer.kit.clock import Call, Clock, WallClock, epoch_ms
 from deployer_agent.errors import RefusedError
 from deployer_agent.processes.child import Child, Exit
 from deployer_agent.processes.ending import KILL, Ending
-from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Plan, Running
+from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Living, Plan, Running
 from deployer_agent.processes.signals import name_of
 
 MEMORY_S: Final = 2.0
@@ -72,6 +72,12 @@ class Run:
             with suppress(ProcessExitedAlready):
                 self.child.process.signalProcess(number)
 
+    @property
+    def living(self) -> Living:
+        """How it stands."""
+        age_s = self._clock.seconds() - self._begun
+        return Living(self._plan.task, self._plan.run, self.footprint.pid, self._begun_ms, age_s)
+
     def _watch(self) -> None:
         plan = self._plan
         if plan.max_time > 0:
@@ -129,6 +135,7 @@ class Run:
             data=data,
             starttime=self._begun_ms,
             time=int((self._clock.seconds() - self._begun) * 1000),
+            pid=max(self.footprint.pid, 0),
         )
 
     def _judged(self, number: int | None) -> tuple[EndedBy, str | None]:

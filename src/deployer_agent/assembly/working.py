@@ -1,30 +1,26 @@
-"""Builds every part of the agent, top to bottom, and starts and stops them in order."""
+"""Every part of an agent that has joined, built top to bottom, started and stopped in order."""
 
-import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.logger import Logger
 
 from deployer.kit.clock import WallClock, sleep
-from deployer.kit.files import private_dir
-from deployer.kit.notify import Notifier
 from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
 from deployer.kit.unhandled import Unhandled, UnhandledLog
 from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
 from deployer.protocol.levels import CRITICAL, WARNING
 from deployer.protocol.messages import OWN_FAILURES
+from deployer.protocol.processes import ProcessesAnswer
 from deployer.protocol.scripts import ScriptAnswer, ScriptArgs
+from deployer_agent.assembly.measuring import Measuring
+from deployer_agent.assembly.version import own_version
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.check import Checker
@@ -32,7 +28,6 @@ from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
 from deployer_agent.commands.kill import Kill, Killall, restart
 from deployer_agent.commands.messages import MessageCommands
-from deployer_agent.commands.metering import TICK_S, Metering, Sources
 from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.ping import ping
 from deployer_agent.commands.recovery import Parts, Recovery
@@ -47,21 +42,17 @@ from deployer_agent.commands.supervise import Ways as SupervisorWays
 from deployer_agent.commands.tasks import Host, Tasks, Ways
 from deployer_agent.commands.usage import UsageCommands
 from deployer_agent.commands.verify import Verifier
-from deployer_agent.config import AgentSettings, traits
-from deployer_agent.errors import StartError
+from deployer_agent.config import AgentSettings
 from deployer_agent.facts.host import HostReader
 from deployer_agent.journal.journal import Journal
 from deployer_agent.journal.space import Space
 from deployer_agent.link.complaints import Complaints
-from deployer_agent.link.door import Address, Door
 from deployer_agent.link.facts import FactsLink
-from deployer_agent.link.firstcontact import read_pin
-from deployer_agent.link.identity import KEY_FILE, Identity, ensure_key, load_identity, place_of, store_identity
-from deployer_agent.link.join import Wish, join, join_again
+from deployer_agent.link.identity import Identity
 from deployer_agent.link.link import Link, Outboxes
 from deployer_agent.link.longpoll import LongPoll
+from deployer_agent.link.newest import newest_lane
 from deployer_agent.link.requests import Requests
-from deployer_agent.link.session import Proof, Session
 from deployer_agent.messages.store import Bounds, MessageStore
 from deployer_agent.outbox.batch import Source
 from deployer_agent.outbox.messages import Bounds as OutboxBounds
@@ -69,15 +60,11 @@ from deployer_agent.outbox.messages import MessageOutbox, Tell
 from deployer_agent.outbox.numbers import Numbers
 from deployer_agent.outbox.results import ResultOutbox
 from deployer_agent.outbox.spool import Spool
-from deployer_agent.outbox.stats import StatsOutbox
 from deployer_agent.platform import load_policy, platform
 from deployer_agent.policy import Policy
 from deployer_agent.processes.manager import Manager, Notes
-from deployer_agent.stats.host_sampler import HostSampler
 
-JOURNAL_FILE: Final = "journal.db"
 OUTBOX_FILE: Final = "outbox.db"
-STATISTICS_FILE: Final = "statistics.db"
 MESSAGES_DIR: Final = "messages"
 SCRIPTS_DIR: Final = "scripts"
 FORGET_S: Final = 3600.0
@@ -88,121 +75,6 @@ SETTLE_S: Final = 30.0
 RESTART_S: Final = 1.0
 OWN: Final = Source("", "agent", "messages")
 """Whose messages those of the agent itself are."""
-
-
-class Agent(Service):
-    """The whole agent. `failed` is called with one sentence when it cannot start."""
-
-    log = Logger()
-
-    def __init__(self, settings: AgentSettings, reactor: Any, wall: WallClock, failed: Callable[[str], None]) -> None:
-        self._settings = settings
-        self._reactor = reactor
-        self._wall = wall
-        self._failed = failed
-        self._starting: Deferred[None] | None = None
-        self._journal: Journal | None = None
-        self._working: Working | None = None
-        self._notifier = Notifier(os.environ, reactor)
-        self._door = Door(address(settings), reactor)
-
-    def startService(self) -> None:
-        """Begin as soon as the reactor runs, so that a failure can stop it."""
-        Service.startService(self)
-        self._reactor.callWhenRunning(self._begin)
-
-    def stopService(self) -> Deferred[None]:
-        """End what runs, tell the master, leave."""
-        Service.stopService(self)
-        return Deferred.fromCoroutine(self._stop())
-
-    def _begin(self) -> None:
-        if self.running:
-            self._starting = Deferred.fromCoroutine(self._start())
-
-    async def _start(self) -> None:
-        try:
-            await self._build()
-        except CancelledError:
-            return  # it is stopped before it has started
-        except (StartError, OSError) as error:
-            self._failed(str(error))
-        except Exception as error:  # noqa: BLE001 (the operator gets one line, the log the rest)
-            self.log.failure("the agent cannot start")
-            self._failed(f"the agent cannot start: {error}")
-
-    async def _build(self) -> None:
-        data_dir = private_dir(Path(self._settings.data_dir))
-        space = Space(data_dir, self._settings.ballast_bytes)
-        journal = self._journal = Journal.open(
-            data_dir / JOURNAL_FILE,
-            self._wall,
-            self._reactor.callFromThread,
-            create=not (data_dir / KEY_FILE).exists(),
-            on_full=space.full,
-            place=place_of(data_dir),
-        )
-        space.start()
-        key = ensure_key(data_dir)
-        identity = await self._identity(data_dir, key)
-        http = self._door.http(identity.ca)
-
-        def company() -> str:
-            return identity.company if self._working is None else self._working.verifier.company
-
-        names, declared = sorted(self._settings.extensions), traits(self._settings)
-        proof = Proof(key, identity.agent, journal.instance, own_version(), names, declared, company)
-        session = Session(http, proof, self._reactor, lambda: self._rejoin(key, identity))
-        requests = Requests(http, session, identity.agent)
-        self._working = Working(
-            self._settings,
-            self._reactor,
-            self._wall,
-            journal=journal,
-            space=space,
-            identity=identity,
-            requests=requests,
-        )
-        await self._working.start()
-        self._notifier.ready()
-        self.log.info("agent {agent} asks {url} for work", agent=str(identity.agent), url=self._settings.url)
-
-    async def _identity(self, data_dir: Path, key: Ed25519PrivateKey) -> Identity:
-        """Who we are; found out by joining when nothing of it is on the disk."""
-        identity = load_identity(data_dir)
-        if identity is not None:
-            return identity
-        settings = self._settings
-        if settings.join_token_file is None and not settings.ask_to_join:
-            raise StartError(
-                "this agent has not joined yet: give it a join token with --join-token-file, or --ask-to-join"
-            )
-        identity = await join(self._door, key, self._wish(settings.gid, settings.nid), self._reactor)
-        store_identity(data_dir, identity)
-        return identity
-
-    def _wish(self, gid: int | None, nid: int | None) -> Wish:
-        file = self._settings.join_token_file
-        return Wish(None if file is None else Path(file), gid, nid)
-
-    async def _rejoin(self, key: Ed25519PrivateKey, known: Identity) -> None:
-        """A master that has lost its state may take the same agent again: same number, same masters' key."""
-        told = await join_again(self._door, key, self._wish(known.gid, known.nid), known)
-        store_identity(Path(self._settings.data_dir), told)
-        if self._working is not None:
-            self._working.verifier.company = told.company
-        self.log.warn("the master did not know agent {agent} any more; it has joined again", agent=str(told.agent))
-
-    async def _stop(self) -> None:
-        self._notifier.stopping()
-        if self._starting is not None and self._working is None:
-            self._starting.cancel()
-        if self._working is not None:
-            await self._working.stop(self._settings.stop_s)
-        if self._journal is not None:
-            self._journal.close()
-        await self._door.forget()
-        self._notifier.stopped()
 
 
 class Working:
@@ -252,15 +124,7 @@ class Working:
         )
         keepers = Keepers(self.store.add, self.store.kept, self.messages.add, self.messages.settle)
         numbers = Numbers(journal.messages, journal.reserve_messages)
-        self.statistics_spool = Spool.open(data_dir / STATISTICS_FILE, wall, reactor.callFromThread)
-        self.statistics = StatsOutbox(self.statistics_spool, settings.stats_bytes, lambda: space.roomy)
-        self.metering = Metering(
-            Sources(self.manager.seen, lambda: [os.getpid()], self.statistics.add),
-            HostSampler(reactor),
-            reactor,
-            wall,
-            settings.stats_interval,
-        )
+        self.measuring = Measuring(settings, self.manager, reactor, wall, lambda: space.roomy)
         self.speech = Speech(keepers, numbers, reactor, wall, settings.max_lines)
         self._confessing = False
         self.unhandled = UnhandledLog()
@@ -289,9 +153,9 @@ class Working:
             reactor,
             wall,
         )
-        runner = Runner(supervisor, self.speech.add, places(settings.data_dir), self.metering)
+        runner = Runner(supervisor, self.speech.add, places(settings.data_dir), self.measuring.metering)
         own_supervisor = Supervisor(unrecorded(self.manager.run), reactor, wall)
-        own_runner = Runner(own_supervisor, self.speech.add, places(settings.data_dir), self.metering)
+        own_runner = Runner(own_supervisor, self.speech.add, places(settings.data_dir), self.measuring.metering)
         table = self._table(journal, runner, policy, runs)
         self.tasks.know(table)
         self.startup = Startup(settings.startup, identity.agent, own_runner, reactor)
@@ -300,15 +164,17 @@ class Working:
         self.orphans = orphans
         self.recovery = Recovery(parts, table, reactor)
         self.complaints = Complaints(reactor)
-        outboxes = Outboxes(self.acceptance, self.messages, self.results, self.statistics)
+        outboxes = Outboxes(self.acceptance, self.messages, self.results, self.measuring.statistics)
         self.link = Link(requests, outboxes, reactor, self.complaints)
         reader, threads = HostReader(own_version()), Threads(reactor)
         self.facts = FactsLink(requests, lambda: threads.run(reader), reactor, self.complaints)
+        listed = self.measuring.listed
+        self.processes = newest_lane(("processes", ProcessesAnswer), listed, requests, reactor, self.complaints)
         self.poll = LongPoll(requests, lambda: self.tasks.room, self.tasks.take, reactor, self.complaints)
         self._periodic = (
             Periodic("forgetting old tasks", FORGET_S, lambda: _forget(journal), reactor),
             Periodic("looking after processes", PROCESSES_S, self._look, reactor),
-            Periodic("statistics", TICK_S, self.metering.tick, reactor),
+            *self.measuring.periodic,
             Periodic("looking for room on the disk", SPACE_S, self._look_for_room, reactor),
         )
 
@@ -320,6 +186,7 @@ class Working:
             periodic.startService()
         self.link.open()
         self.facts.open()
+        self.processes.open()
         await self.recovery.run()
         self.startup.start(self.orphans.all_gone)
         self.poll.start()
@@ -329,6 +196,7 @@ class Working:
         for periodic in self._periodic:
             periodic.stopService()
         await self.facts.close()
+        await self.processes.close()
         await self.poll.stop()
         await self._drain(self._reactor.seconds() + self._settings.drain_s)
         await self.tasks.stop()
@@ -337,13 +205,13 @@ class Working:
         await DeferredList([Deferred.fromCoroutine(self.startup.stop()), Deferred.fromCoroutine(self.manager.stop())])
         await self._settle()
         self.unhandled.stop()
-        self.metering.flush()
+        self.measuring.metering.flush()
         self.messages.flush()
         await self._post(self._reactor.seconds() + within_s)
         await self.link.close()
         self.messages.keep()
         self.spool.close()
-        self.statistics_spool.close()
+        self.measuring.spool.close()
         self.platform.close()
         self.store.stop()
         await sleep(self._reactor, 0)  # what the spool's thread says of its last writes has its turn
@@ -462,23 +330,3 @@ def places(data_dir: str) -> dict[str, str]:
         "root": Path(data_dir).absolute().anchor,
         "tmp": tempfile.gettempdir(),
     }
-
-
-def address(settings: AgentSettings) -> Address:
-    """What the operator says of the master."""
-    return Address(
-        url=settings.url,
-        ca_file=settings.ca_file,
-        pin=read_pin(settings.ca_fingerprint) if settings.ca_fingerprint else "",
-        certificate=settings.tls_cert or "",
-        key=settings.tls_key or "",
-        version=own_version(),
-    )
-
-
-def own_version() -> str:
-    """Of the installed distribution."""
-    try:
-        return version("deployer")
-    except PackageNotFoundError:
-        return "0"

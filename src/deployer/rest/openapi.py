@@ -34,7 +34,7 @@ _IDEMPOTENCY_KEY: Final = {
         "A request that comes again with the same key within a day is done once and answered as it was;"
         " the key of a job is its id, where the body has none."
     ),
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    "schema": {"type": "string", "pattern": '^[ \\t]*"?[A-Za-z0-9._-]{1,128}"?[ \\t]*$'},
 }
 _REMARK: Final = (
     "Errors are problems (RFC 9457). Times are ISO 8601 in UTC. Lists have a cursor: give `next` back as `?cursor=`,"
@@ -168,7 +168,7 @@ def _expand_parameter(its: Declaration) -> list[dict[str, Any]]:
     names = sorted(expandable(its.returns)) if its.method == "GET" and not its.streams else []
     if not names:
         return []
-    schema = {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1, "uniqueItems": True}
+    schema = {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1}
     text = "References in whose place is to stand what they refer to, as far as the caller may see it."
     described = {"name": PARAMETER, "in": "query", "required": False, "description": text, "schema": schema}
     return [{**described, "style": "form", "explode": False}]

@@ -122,7 +122,7 @@ def test_a_crash_there_loses_nothing_and_doubles_nothing(running: Fleet, tmp_pat
     until(lambda: scene.note.exists() or scene.revive(), what=f"the crash at {point}")
     scene.revive()
     if point in AT_START:
-        until(running.is_ready, what="the master")
+        scene.retried("the master", lambda: running.ask("GET", "/readyz"))  # it may be about to end only now
         scene.wake_agent()
         scene.work()
     ends = {f"j{number}": scene.final(f"j{number}") for number in range(JOBS)}

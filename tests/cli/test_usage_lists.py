@@ -118,6 +118,24 @@ def test_hosts_are_listed(master: ScriptedMaster, cli: Cli) -> None:
     assert cli("hosts", "-q", "--name", "web1").stdout == "1:1\n1:2\n"
     assert master.methods()[-1] == "GET /api/v1/hosts?name=web1&limit=1000"
     assert json.loads(cli("hosts", "--json").stdout)["items"][1] == unknown
+    master.on("GET /api/v1/agents", page())
+    for noun in ("hosts", "agents"):
+        wanted = (
+            "--state",
+            "online",
+            "--role",
+            "web",
+            "--labels",
+            "owner=eve,stage",
+            "--rack",
+            "r1",
+            "--sort",
+            "-name",
+        )
+        assert cli(noun, *wanted).exit_code == 0
+        query = "state=online&role=web&labels=owner%3Deve%2Cstage&rack=r1&sort=-name&limit=1000"
+        assert master.methods()[-1] == f"GET /api/v1/{noun}?{query}"
+        assert cli(noun, "--state", "dead").exit_code == 2
 
 
 def test_top_prints_tables_where_there_is_no_terminal(master: ScriptedMaster, cli: Cli) -> None:

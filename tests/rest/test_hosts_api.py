@@ -10,7 +10,7 @@ from deployer.model.access import Role
 from deployer.protocol.facts import MAX_FACTS_BYTES, encode
 from deployer.protocol.ids import AgentId
 from deployer.protocol.wire import MEDIA_TYPE
-from deployer.rest import hosts
+from deployer.rest import fleet
 from deployer.stores import keys
 from deployer.stores.tokens import USER, Token, Tokens
 from support.hosts import GIB, HOST, changed
@@ -160,14 +160,20 @@ async def _pages(served: Served, query: str) -> list[list[str]]:
 
 
 async def test_hosts_come_in_pages_and_are_found_by_name(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "HOSTS_A_READ", 3)
+    monkeypatch.setattr(fleet, "READ", 3)
     await _fleet(served, 9)
     everyone = [f"1:{nid}" for nid in range(1, 11)]
     assert await _pages(served, "limit=4") == [everyone[:4], everyone[4:8], everyone[8:]]
     assert await _pages(served, "limit=5") == [everyone[:5], everyone[5:]]
     assert await _pages(served, "limit=2&name=odd") == [["1:3", "1:5"], ["1:7", "1:9"]]
     assert await _pages(served, "name=nobody") == [[]]
-    monkeypatch.setattr(hosts, "HOSTS_A_PAGE", 4)
+    by_name = ["1:2", "1:4", "1:6", "1:8", "1:10", "1:1", "1:3", "1:5", "1:7", "1:9"]
+    for limit in (3, 10):
+        for sort, wanted in (("name", by_name), ("-name", by_name[::-1])):
+            pages = await _pages(served, f"sort={sort}&limit={limit}")
+            assert [one for page in pages for one in page] == wanted
+    assert await _pages(served, "sort=-name&name=even&limit=4") == [["1:10", "1:8", "1:6", "1:4"], ["1:2"]]
+    monkeypatch.setattr(fleet, "A_PAGE", 4)
     assert await _pages(served, "name=odd") == [["1:3"], ["1:5", "1:7"], ["1:9"]]
 
 

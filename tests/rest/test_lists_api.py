@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from deployer.model.access import Role
+from deployer.protocol.ids import AgentId
+from deployer.rest import fleet
 from support.hosts import HOST
 from support.served import Served, WireAgent
 
@@ -105,3 +107,81 @@ async def test_what_is_no_reference_cannot_be_expanded(served: Served, query: st
     assert (reply.status, reply.code) == (400, "malformed")
     assert (await served.ask("GET", "/api/v1/audit?expand=user")).status == 400
     assert (await served.ask("DELETE", "/api/v1/jobs/x?expand=tasks")).status == 400
+
+
+async def _agents(served: Served, query: str, noun: str = "agents") -> list[str]:
+    reply = await served.ask("GET", f"/api/v1/{noun}?{query}")
+    assert reply.status == 200, reply.body
+    return [one["id"] for one in reply.json["items"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("state=online", ["1:7"]),
+        ("state=offline", ["1:1", "1:8"]),
+        ("state=revoked", []),
+        ("role=web", ["1:7", "1:8"]),
+        ("role=db", ["1:8"]),
+        ("labels=owner%3Deve", ["1:7"]),
+        ("labels=owner", ["1:7", "1:8"]),
+        ("labels=owner%3D%26,stage", ["1:8"]),
+        ("labels=owner%3D", []),
+        ("rack=r1&zone=z", ["1:7"]),
+        ("rack=r1", ["1:7", "1:8"]),
+        ("datacenter=d", []),
+        ("region=eu&role=db", ["1:8"]),
+        ("name=h", ["1:7", "1:8"]),
+        ("version=none", []),
+        ("sort=last_seen", ["1:1", "1:8", "1:7"]),
+        ("sort=-last_seen&role=web", ["1:7", "1:8"]),
+    ],
+)
+async def test_agents_and_hosts_are_found_by_what_is_said_of_them(
+    served: Served, agent: WireAgent, query: str, found: list[str]
+) -> None:
+    other = WireAgent(served, AgentId(1, 8))
+    assert (await other.join(served.seeded.join_token.text)).status == 200
+    first = {"roles": ["web"], "labels": {"owner": "eve"}, "rack": "r1", "zone": "z"}
+    second = {"roles": ["web", "db"], "labels": {"owner": "&", "stage": "x"}, "rack": "r1", "region": "eu"}
+    for name, traits in (("1:7", first), ("1:8", second)):
+        assert (await served.ask("PATCH", f"/api/v1/agents/{name}", json=traits)).status == 200
+    for noun in ("agents", "hosts"):
+        assert await _agents(served, query, noun) == found
+    assert agent.agent.nid == 7
+
+
+@pytest.mark.parametrize("sort", ["id", "name", "-name", "last_seen", "-last_seen"])
+async def test_pages_hold_every_agent_once_in_any_order(served: Served, agent: WireAgent, sort: str) -> None:
+    for nid in range(20, 26):
+        made = WireAgent(served, AgentId(1, nid))
+        assert (await made.join(served.seeded.join_token.text, hostname=f"h{nid % 3}")).status == 200
+    seen, cursor = [], ""
+    while True:
+        page = (await served.ask("GET", f"/api/v1/agents?sort={sort}&limit=3{cursor}")).json
+        seen += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert sorted(seen) == sorted(["1:1", str(agent.agent), *(f"1:{nid}" for nid in range(20, 26))])
+    assert seen == await _agents(served, f"sort={sort}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("state=dead", "sort=colour", "labels=", "labels=a%3Db,", "labels=-a", "rack=a%20b"),
+        *("cursor=a~1.1", "sort=name&cursor=1.1", "sort=name&cursor=a~1.0", "sort=name&cursor=*~1.1"),
+    ],
+)
+async def test_a_query_of_agents_that_is_none_is_malformed(served: Served, query: str) -> None:
+    for noun in ("agents", "hosts"):
+        assert (await served.ask("GET", f"/api/v1/{noun}?{query}")).status == 400
+
+
+async def test_more_agents_than_can_be_sorted_are_refused(
+    served: Served, agent: WireAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "SORTED", 1)
+    assert (await served.ask("GET", "/api/v1/agents?sort=name")).status == 400
+    assert await _agents(served, "sort=name&state=online") == [str(agent.agent)]

@@ -2,6 +2,7 @@
 
 import click
 
+from deployer.cli.fleet import chosen
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
 from deployer.client.records import Agent
@@ -10,10 +11,11 @@ TITLES = ("AGENT", "STATE", "HOST", "LAST SEEN", "VERSION")
 
 
 @click.command("agents")
+@chosen
 @common
-def command(told: Common) -> None:
+def command(told: Common, **asked: str | None) -> None:
     """List the agents."""
-    agents = list(told.client().agents())
+    agents = list(told.client().agents(**asked))
     if told.json:
         document({"items": [agent.document for agent in agents]})
     elif told.quiet:

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from deployer.cli.fleet import chosen
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
 from deployer.cli.units import exact
@@ -13,11 +14,11 @@ TITLES = ("HOST", "NAME", "STATE", "OS", "CORES", "MEMORY", "CPU", "LAST SEEN")
 
 
 @click.command("hosts")
-@click.option("--name", metavar="N", help="Only hosts of this name.")
+@chosen
 @common
-def command(told: Common, name: str | None) -> None:
+def command(told: Common, **asked: str | None) -> None:
     """List the hosts and what they are."""
-    hosts = list(told.client().hosts(name=name))
+    hosts = list(told.client().hosts(**asked))
     if told.json:
         document({"items": [host.document for host in hosts]})
     elif told.quiet:

@@ -98,17 +98,17 @@ class Client:
         """All tasks of a job."""
         return (Task.read(item) for item in self._items(_path(job_id) + "/tasks"))
 
-    def agents(self) -> Iterator[Agent]:
-        """All agents."""
-        return (Agent.read(item) for item in self._items("/api/v1/agents"))
+    def agents(self, **asked: str | None) -> Iterator[Agent]:
+        """Agents by `state`, `name`, `role`, `labels`, `rack` …, in the order of `sort`; what is left out is any."""
+        return (Agent.read(item) for item in self._items("/api/v1/agents", None, **asked))
 
     def agent_stats(self, agent: str) -> AgentStats:
         """What the host and the processes of one agent (`gid:nid`) consume now."""
         return AgentStats.read(self._transport.ask("GET", f"/api/v1/agents/{quote(agent, safe=':')}/stats"))
 
-    def hosts(self, *, name: str | None = None) -> Iterator[Host]:
-        """All hosts, or those of this name."""
-        return (Host.read(item) for item in self._items("/api/v1/hosts", name=name))
+    def hosts(self, **asked: str | None) -> Iterator[Host]:
+        """Hosts, as agents are asked for."""
+        return (Host.read(item) for item in self._items("/api/v1/hosts", None, **asked))
 
     def processes(
         self,

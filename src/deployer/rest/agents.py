@@ -3,7 +3,7 @@
 from msgspec import Struct
 from twisted.logger import Logger
 
-from deployer.errors import ChangedError, InvalidError, MalformedError, NotFoundError, UnavailableError
+from deployer.errors import ChangedError, InvalidError, NotFoundError, UnavailableError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
 from deployer.model.traits import TraitsChange, changed
@@ -13,7 +13,7 @@ from deployer.protocol.traits import Traits
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
-from deployer.rest.paging import PageQuery
+from deployer.rest.fleet import FleetQuery, fleet_page
 from deployer.rest.references import (
     CompanyReference,
     HostReference,
@@ -92,14 +92,11 @@ class AgentRoutes:
         self._agents = agents
         self._wall = wall
 
-    @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=PageQuery)
-    async def list_all(self, caller: Caller, query: PageQuery) -> AgentPage:
-        """The company's agents by number, as far as the caller may use them."""
-        after = None if query.cursor is None else agent_after(query.cursor)
-        found = await self._agents.agents(caller.company, after, query.limit + 1, caller.agents)
-        more = len(found) > query.limit
-        page = found[: query.limit]
-        return AgentPage([_answer(one) for one in page], agent_cursor(page[-1].id) if more else None)
+    @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=FleetQuery)
+    async def list_all(self, caller: Caller, query: FleetQuery) -> AgentPage:
+        """Agents that the caller may use, by number. A page may hold fewer than `limit` and have a next."""
+        page = await fleet_page(self._agents, caller, query)
+        return AgentPage([_answer(one) for one in page.records], page.next)
 
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)
     async def show(self, caller: Caller, agent: str) -> Answer:
@@ -166,19 +163,6 @@ def known_agent(caller: Caller, text: str) -> AgentId:
     if agent is None or not caller.sees(agent):
         raise NotFoundError("this agent does not exist")
     return agent
-
-
-def agent_cursor(agent: AgentId) -> str:
-    """Where a list by number goes on behind an agent."""
-    return f"{agent.gid}.{agent.nid}"
-
-
-def agent_after(cursor: str) -> AgentId:
-    """The agent that a cursor stands behind."""
-    try:
-        return AgentId.parse(cursor.replace(".", ":"))
-    except ValueError:
-        raise MalformedError("this cursor was not made here") from None
 
 
 def _answer(record: AgentRecord) -> AgentAnswer:

@@ -1,42 +1,27 @@
 """Hosts: what the machines under the agents are, and how they became so."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.model.facts import Change
 from deployer.model.traits import TraitsChange
-from deployer.protocol.facts import MAX_TEXT_CHARS, HostFacts
-from deployer.protocol.ids import AgentId
+from deployer.protocol.facts import HostFacts
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.agents import (
-    agent_after,
-    agent_cursor,
-    change_traits,
-    known_agent,
-    traits_etag,
-)
+from deployer.rest.agents import change_traits, known_agent, traits_etag
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match
 from deployer.rest.endpoint import endpoint
+from deployer.rest.fleet import FleetQuery, fleet_page
 from deployer.rest.paging import PageQuery
 from deployer.rest.references import AgentReference, host_href
 from deployer.stores.agents import AgentRecord, Agents
 from deployer.stores.hosts import HostRecord, Hosts
 
-HOSTS_A_READ: Final = 100
-HOSTS_A_PAGE: Final = 1000
-"""So many hosts are looked at for one page: one with a rare name may be short, or empty, and go on."""
 GB: Final = 1_000_000_000
-
-
-class HostQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """Which hosts: of this name, or all."""
-
-    name: Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] | None = None
 
 
 class FactsReference(Struct, frozen=True):
@@ -113,24 +98,16 @@ class HostRoutes:
         self._agents = agents
         self._hosts = hosts
 
-    @endpoint("GET", "/api/v1/hosts", needs=Permission.READ, returns=HostPage, query=HostQuery)
-    async def list_all(self, caller: Caller, query: HostQuery) -> HostPage:
-        """The company's hosts by number."""
-        after = None if query.cursor is None else agent_after(query.cursor)
-        items: list[HostAnswer] = []
-        last = after
-        looked = 0
-        async for agent, host in self._all(caller, after):
-            answer = _answer(agent, host)
-            if query.name in {None, answer.name}:
-                if len(items) == query.limit:
-                    return HostPage(items, None if last is None else agent_cursor(last))
-                items.append(answer)
-                last = agent.id
-            looked += 1
-            if looked == HOSTS_A_PAGE:
-                return HostPage(items, agent_cursor(agent.id))
-        return HostPage(items, None)
+    @endpoint("GET", "/api/v1/hosts", needs=Permission.READ, returns=HostPage, query=FleetQuery)
+    async def list_all(self, caller: Caller, query: FleetQuery) -> HostPage:
+        """Hosts of agents that the caller may use. A page may hold fewer than `limit` and have a next."""
+        page = await fleet_page(self._agents, caller, query, self._names)
+        records = await self._hosts.records([one.id for one in page.records])
+        return HostPage([_answer(*pair) for pair in zip(page.records, records, strict=True)], page.next)
+
+    async def _names(self, agents: Sequence[AgentRecord]) -> Sequence[str]:
+        records = await self._hosts.records([one.id for one in agents])
+        return [_name(*pair) for pair in zip(agents, records, strict=True)]
 
     @endpoint("GET", "/api/v1/hosts/<host>", needs=Permission.READ, returns=HostAnswer)
     async def show(self, caller: Caller, host: str) -> Answer:
@@ -176,12 +153,6 @@ class HostRoutes:
         except NotFoundError:
             raise NotFoundError("this host does not exist") from None
 
-    async def _all(self, caller: Caller, after: AgentId | None) -> AsyncIterator[tuple[AgentRecord, HostRecord | None]]:
-        while found := await self._agents.agents(caller.company, after, HOSTS_A_READ, caller.agents):
-            for pair in zip(found, await self._hosts.records([one.id for one in found]), strict=True):
-                yield pair
-            after = found[-1].id
-
 
 def _number(cursor: str | None) -> int | None:
     """The number that versions are to be below."""
@@ -192,6 +163,10 @@ def _number(cursor: str | None) -> int | None:
     return int(cursor)
 
 
+def _name(agent: AgentRecord, host: HostRecord | None) -> str:
+    return agent.hostname if host is None else host.summary.name
+
+
 def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | UnsetType | None = UNSET) -> HostAnswer:
     href, traits = host_href(agent.id), agent.traits
     short = None if host is None else host.summary
@@ -200,7 +175,7 @@ def _answer(agent: AgentRecord, host: HostRecord | None, facts: HostFacts | Unse
         href=href,
         agent=AgentReference.to(agent.id),
         state=agent.state,
-        name=agent.hostname if short is None else short.name,
+        name=_name(agent, host),
         cpu=None if short is None else short.cpu,
         cores=None if short is None else short.cores,
         memory=None if short is None else round(short.memory / GB, 2),

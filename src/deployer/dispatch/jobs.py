@@ -200,6 +200,19 @@ EXPIRED_RESULT = _encode(
     Result(id="expired", state="ERROR", code=codes.EXPIRED, reason="not started before its not_after")
 )
 
+REVOKED_RESULT = _encode(
+    Result(id="revoked", state="ERROR", code=codes.AGENT_REVOKED, reason="its agent was revoked before it started")
+)
+LOST_RESULT = _encode(
+    Result(
+        id="revoked",
+        state="ERROR",
+        code=codes.AGENT_REVOKED,
+        reason="its agent was revoked, and tells no more what became of it",
+        outcome="unknown",
+    )
+)
+
 
 def _head(document: JobDocument, new: NewJob) -> bytes:
     """The fields of seed 001's result that the agent's own result lacks."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from twisted.application.service import MultiService
 
-from deployer.dispatch.jobs import EXPIRED_RESULT
+from deployer.dispatch.jobs import EXPIRED_RESULT, LOST_RESULT, REVOKED_RESULT
 from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import Clock, WallClock, epoch_ms
 from deployer.kit.periodic import Periodic
@@ -35,6 +35,7 @@ class Upkeep(MultiService):
         for what, period_s, work in (
             ("presence", 2.0, self._presence),
             ("expiry", 2.0, self._expiry),
+            ("tasks of revoked agents", 2.0, self._revoked),
             ("retention", 30.0, self._retention),
             ("memory watch", 5.0, self._watch_memory),
         ):
@@ -60,6 +61,11 @@ class Upkeep(MultiService):
     async def _expiry(self) -> None:
         for _ in range(ROUNDS):
             if not await self._jobs.expire(EXPIRED_RESULT, epoch_ms(self._wall)):
+                return
+
+    async def _revoked(self) -> None:
+        for _ in range(ROUNDS):
+            if not await self._agents.abandon(REVOKED_RESULT, LOST_RESULT):
                 return
 
     async def _retention(self) -> None:

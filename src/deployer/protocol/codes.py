@@ -6,6 +6,7 @@ CANCELLED: Final = "CANCELLED"  # ended by a client before it started
 EXPIRED: Final = "EXPIRED"  # its `not_after` passed before it started
 AGENT_RESTARTED: Final = "AGENT_RESTARTED"  # the agent died while it ran: outcome unknown
 AGENT_STOPPED: Final = "AGENT_STOPPED"  # ended because its agent was stopped in order
+AGENT_REVOKED: Final = "AGENT_REVOKED"  # its agent was revoked; outcome unknown where it may have run
 CORRUPT: Final = "CORRUPT"  # its record in Redis is damaged
 UNKNOWN_COMMAND: Final = "UNKNOWN_COMMAND"
 BAD_ARGUMENTS: Final = "BAD_ARGUMENTS"

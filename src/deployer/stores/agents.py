@@ -30,6 +30,7 @@ from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
 
 CLAIM_BYTES = 1024 * 1024
+REVOKED_A_ROUND = 10
 WIRE_BYTES = 8 * 1024 * 1024
 """Longer than any command is that was made here."""
 AgentState = Literal["pending", "online", "overdue", "offline", "draining", "revoked"]
@@ -148,6 +149,18 @@ class Agents:
         wanted = [str(agent), company, now_ms]
         if await self._redis.run(scripts.REVOKE, [keys.agent(agent)], wanted) != b"OK":
             raise NotFoundError("this agent does not exist")
+
+    async def abandon(self, unstarted: bytes, started: bytes) -> int:
+        """End up to 100 tasks of each of ten revoked agents with one of the results; how many were looked at."""
+        looked = 0
+        for raw in await self._redis.read("ZRANGE", keys.REVOKED, 0, REVOKED_A_ROUND - 1):
+            agent = self._redis.damage.read(keys.REVOKED, lambda text: AgentId.parse(text.decode()), raw)
+            if agent is None:
+                await self._redis.call("ZREM", keys.REVOKED, raw)
+                continue
+            named = [keys.REVOKED, keys.agent(agent)]
+            looked += int(await self._redis.run(scripts.ABANDON, named, [str(agent), unstarted, started]))
+        return looked
 
     async def public_key(self, agent: AgentId) -> str | None:
         """The key that the agent joined with; None for an agent that does not exist."""

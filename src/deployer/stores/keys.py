@@ -28,6 +28,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:breaches                     zset   <company>|<monitor>|<threshold> that is broken, by when that is to be told
+    dpl:revoked                      zset   agents whose tasks are still to be ended, by when they were revoked
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:masters                      zset   masters by when they were heard of last
     dpl:master:<id>                  string its record; expires
@@ -81,6 +82,7 @@ GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
 BREACHES: Final = "dpl:breaches"
+REVOKED: Final = "dpl:revoked"
 SEEN_ONLINE: Final = "dpl:seen:online"
 SEEN_OVERDUE: Final = "dpl:seen:overdue"
 AGENT_PREFIX: Final = "dpl:agent:"

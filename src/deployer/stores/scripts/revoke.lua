@@ -14,6 +14,7 @@ redis.call('HDEL', KEYS[1], 'session')
 redis.call('HSET', KEYS[1], 'state', 'revoked', 'revoked', known[4] or ARGV[3])
 redis.call('ZREM', 'dpl:seen:online', ARGV[1])
 redis.call('ZREM', 'dpl:seen:overdue', ARGV[1])
+redis.call('ZADD', 'dpl:revoked', ARGV[3], ARGV[1])
 redis.call('PUBLISH', 'dpl:wake', ARGV[1])
-event(known[2], 'agent.state', ARGV[1], 'revoked')
+agent_is(KEYS[1], ARGV[1], known[2], 'revoked', now_ms())
 return 'OK'

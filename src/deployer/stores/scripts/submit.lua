@@ -20,7 +20,8 @@ if (open or 0) + n > tonumber(ARGV[7]) then
 end
 for i = 1, n do
   local agent = 'dpl:agent:' .. ARGV[5 * i + 6]
-  if read(agent, 'prefix')[1] ~= prefix then
+  local its = read(agent, 'prefix', 'state')
+  if its[1] ~= prefix or its[2] == 'revoked' then
     return 'NO_AGENT'
   end
   sound(agent .. list, 'list')

@@ -4,8 +4,6 @@ docs/agent.md has the meaning of each setting, etc/policy.toml an example. Decid
 """
 
 import os
-import stat
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -14,6 +12,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from deployer.kit.files import TooOpen, read_ours
 from deployer.protocol import codes
 from deployer_agent.errors import RefusedError, StartError
 
@@ -27,7 +26,6 @@ ALWAYS: Final = frozenset({"kill", "killall", "ping"})
 HARMLESS: Final = ("LANG", "LC_*", "TZ", "TERM")
 """Variables that jobs may set where the policy says which programs or commands there are, and nothing of variables."""
 
-_OTHERS_WRITE: Final = 0o022
 _UNSTEADY: Final = ("/proc/", "/dev/fd/")
 _BUILT_IN: Final[Mapping[str, int]] = {"core": 0}
 
@@ -148,19 +146,10 @@ def _not_allowed(what: str) -> RefusedError:
 
 def _read(path: Path) -> Policy:
     try:
-        with path.open("rb") as file:
-            _require_ours(path, os.fstat(file.fileno()))
-            return msgspec.toml.decode(file.read(), type=Policy)
+        return msgspec.toml.decode(read_ours(path), type=Policy)
+    except TooOpen as error:
+        raise StartError(f"the policy file {error}") from None
     except OSError as error:
         raise StartError(f"the policy file {path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StartError(f"the policy file {path} is wrong: {error}") from None
-
-
-def _require_ours(path: Path, found: os.stat_result) -> None:
-    """StartError when somebody besides root and our own user could write it."""
-    if sys.platform != "win32":
-        if found.st_uid not in {0, os.geteuid()}:
-            raise StartError(f"the policy file {path} belongs to user {found.st_uid}: chown root {path}")
-        if stat.S_IMODE(found.st_mode) & _OTHERS_WRITE:
-            raise StartError(f"the policy file {path} can be written by others: chmod go-w {path}")

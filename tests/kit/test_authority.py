@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_a_certificate_that_cannot_be_kept_is_served_all_the_same(tmp_path: Path
 def test_an_operators_files_are_read_again_when_they_change_and_serve(tmp_path: Path) -> None:
     issuer = Issuer()
     both = kept(tmp_path / "both.pem", issuer.issue())
-    files = FileCertificate(both, both)
+    files = FileCertificate(time.time, both, both)
     files.load()
     first = files.pem
     assert not files.look()

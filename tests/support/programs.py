@@ -17,12 +17,21 @@ import psutil
 from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
+TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
 def environment() -> dict[str, str]:
     """What the programs need: the checkout's packages and plugins."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYER_")}
     return {**kept, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_to_its_end(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A twistd in the foreground that ends by itself."""
+    command = [TWISTD, "-n", "--pidfile=", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=120, check=False
+    )
 
 
 class Program:

@@ -4,24 +4,14 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support.programs import ROOT, Fleet, environment, fleet, lives
+from support.programs import ROOT, TWISTD, Fleet, environment, fleet, lives, run_to_its_end
 from support.wait import until
-
-TWISTD = str(Path(sys.executable).with_name("twistd"))
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [TWISTD, "-n", "--pidfile=", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment(), cwd=ROOT, timeout=120, check=False
-    )
 
 
 def test_a_master_in_the_background_works_and_ends(tmp_path: Path) -> None:
@@ -43,10 +33,10 @@ def test_a_master_in_the_background_works_and_ends(tmp_path: Path) -> None:
 
 
 def test_check_shows_each_setting_with_its_source(tmp_path: Path) -> None:
-    master = _run("deployer-master", "--check", f"--data-dir={tmp_path}")
+    master = run_to_its_end("deployer-master", "--check", f"--data-dir={tmp_path}")
     assert master.returncode == 0
     assert f"data_dir = '{tmp_path}'  # command line" in master.stdout
-    agent = _run("deployer-agent", "--check", "--url=https://master.example:8966")
+    agent = run_to_its_end("deployer-agent", "--check", "--url=https://master.example:8966")
     assert agent.returncode == 0
     assert "url = 'https://master.example:8966'  # command line" in agent.stdout
     assert not list(tmp_path.iterdir())
@@ -56,10 +46,10 @@ def test_another_admin_token_is_made_beside_a_running_master_and_without_one(tmp
     with fleet(tmp_path) as made:
         made.start_master()
         first = (made.data / "admin-token").read_text()
-        assert _run("deployer-master", f"--data-dir={made.data}", "--new-admin-token").returncode == 0
+        assert run_to_its_end("deployer-master", f"--data-dir={made.data}", "--new-admin-token").returncode == 0
         second = (made.data / "admin-token").read_text()
         made.master.stop()
-        assert _run("deployer-master", f"--data-dir={made.data}", "--new-admin-token").returncode == 0
+        assert run_to_its_end("deployer-master", f"--data-dir={made.data}", "--new-admin-token").returncode == 0
         third = (made.data / "admin-token").read_text()
         assert len({first, second, third}) == 3
         assert made.redis_servers() == []
@@ -89,7 +79,7 @@ def _answers(made: Fleet, token: str) -> bool:
 def test_a_wrong_setting_ends_the_start_with_status_1_and_one_line(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = _run(*arguments, f"--data-dir={tmp_path / 'd'}")
+    done = run_to_its_end(*arguments, f"--data-dir={tmp_path / 'd'}")
     assert done.returncode == 1
     said = [line for line in (done.stdout + done.stderr).splitlines() if message in line]
     assert len(said) == 1, done.stdout + done.stderr
@@ -105,7 +95,7 @@ def test_a_key_that_others_can_read_stops_the_start(tmp_path: Path, name: str) -
         key = (made.data if name == "master.key" else made.agent_data(1)) / name
         key.chmod(0o644)
         program = "deployer-master" if name == "master.key" else "deployer-agent"
-        done = _run(program, f"--data-dir={key.parent}", *(["-p0"] if name == "master.key" else []))
+        done = run_to_its_end(program, f"--data-dir={key.parent}", *(["-p0"] if name == "master.key" else []))
         assert done.returncode == 1
         assert f"chmod 600 {key}" in done.stdout + done.stderr
 

@@ -143,7 +143,7 @@ class Listeners:
 
     def _certificate(self, files: tuple[str, ...]) -> OwnCertificate | FileCertificate:
         if files or self._authority is None:
-            return FileCertificate(*map(Path, files))
+            return FileCertificate(self._wall, *map(Path, files))
         directory = Path(self._settings.data_dir).resolve() / TLS_DIR
         return OwnCertificate(directory, self._authority, self._names(), self._wall)
 

@@ -2,7 +2,9 @@
 
 import os
 import stat
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -41,14 +43,41 @@ def sync_dir(path: Path) -> None:
         os.close(handle)
 
 
-def read_private(path: Path) -> bytes:
-    """Read a secret; TooOpen when group or others may read or write it."""
+def read_private(path: Path, *, follow: bool = True) -> bytes:
+    """Read a secret; TooOpen when group or others may read or write it, or it is not ours.
+
+    `follow`: a symbolic link is read too, as programs make them that renew certificates; where it points to counts.
+    """
+    if not follow and path.is_symlink():
+        raise TooOpen(f"{path} is a symbolic link: put the file itself there")
     with path.open("rb") as file:
-        _require_private(path, os.fstat(file.fileno()))
+        found = os.fstat(file.fileno())
+        _require_owned(path, found)
+        _require_mode(path, found, 0o077, "use", "600")
         return file.read()
 
 
-def _require_private(path: Path, found: os.stat_result) -> None:
+def read_ours(path: Path, *, secret: Callable[[bytes], bool] = lambda _: False) -> bytes:
+    """Read what decides what we do; TooOpen when somebody besides root and our own user could write it.
+
+    `secret`: whether what is in it must not be read by others either.
+    """
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        _require_owned(path, found)
+        _require_mode(path, found, 0o022, "write", "go-w")
+        content = file.read()
+        if secret(content):
+            _require_mode(path, found, 0o044, "read the password in", "600")
+        return content
+
+
+def _require_owned(path: Path, found: os.stat_result) -> None:
+    if sys.platform != "win32" and found.st_uid not in {0, os.geteuid()}:
+        raise TooOpen(f"{path} belongs to user {found.st_uid}: chown root {path}")
+
+
+def _require_mode(path: Path, found: os.stat_result, forbidden: int, can: str, cure: str) -> None:
     mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o077 and os.name == "posix":
-        raise TooOpen(f"{path} has mode {mode:04o}, so others can use it: chmod 600 {path}")
+    if mode & forbidden and os.name == "posix":
+        raise TooOpen(f"{path} has mode {mode:04o}, so others can {can} it: chmod {cure} {path}")

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from deployer.kit.files import TooOpen, read_ours
+
 T = TypeVar("T", bound=Struct)
 _PASSWORD = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
 
@@ -58,11 +60,17 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(read_ours(file, secret=_has_password).decode("utf-8"))
+    except TooOpen as error:
+        raise SettingsError(str(error)) from error
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
+
+
+def _has_password(content: bytes) -> bool:
+    return _PASSWORD.search(content.decode("utf-8", "replace")) is not None
 
 
 def _require_known(layer: Mapping[str, Any], names: tuple[str, ...], source: str) -> None:

@@ -23,10 +23,10 @@ class MasterKey:
         self.public = public_text(private.public_key())
 
     @classmethod
-    def load(cls, path: Path) -> "MasterKey":
-        """Read the file; StartError when it is missing, readable by others, or no key."""
+    def load(cls, path: Path, *, follow: bool = True) -> "MasterKey":
+        """Read the file; StartError when it is missing, not private, or no key. `follow` as in `read_private`."""
         try:
-            key = serialization.load_pem_private_key(read_private(path), password=None)
+            key = serialization.load_pem_private_key(read_private(path, follow=follow), password=None)
         except FileNotFoundError:
             raise StartError(f"the masters' key {path} does not exist: copy it from another master") from None
         except TooOpen as error:
@@ -40,12 +40,12 @@ class MasterKey:
     @classmethod
     def load_or_make(cls, path: Path) -> "MasterKey":
         """Read the file, or make it on the first start."""
-        if not path.exists():
+        if not (path.exists() or path.is_symlink()):
             pem = Ed25519PrivateKey.generate().private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             write_private(path, pem)
-        return cls.load(path)
+        return cls.load(path, follow=False)
 
     def secret(self, purpose: str) -> bytes:
         """A secret of 32 bytes for one purpose (HKDF, RFC 5869)."""

@@ -46,7 +46,7 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def ensure_key(data_dir: Path) -> Ed25519PrivateKey:
     """Read the agent's key, made at its first start; IdentityError when it cannot be used."""
     path = data_dir / KEY_FILE
-    if not path.exists():
+    if not (path.exists() or path.is_symlink()):
         key = Ed25519PrivateKey.generate()
         write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return _read_key(path)
@@ -54,7 +54,7 @@ def ensure_key(data_dir: Path) -> Ed25519PrivateKey:
 
 def _read_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(read_private(path), password=None)
+        key = load_pem_private_key(read_private(path, follow=False), password=None)
     except TooOpen as error:
         raise IdentityError(str(error)) from None
     except (OSError, ValueError, TypeError) as error:
@@ -70,7 +70,7 @@ def load_identity(data_dir: Path) -> Identity | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(read_private(path), type=Identity)
+        return msgspec.json.decode(read_private(path, follow=False), type=Identity)
     except (TooOpen, OSError) as error:
         raise IdentityError(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -72,7 +72,8 @@ class FileCertificate:
 
     log = Logger()
 
-    def __init__(self, key: Path, *chain: Path) -> None:
+    def __init__(self, wall: WallClock, key: Path, *chain: Path) -> None:
+        self._wall = wall
         self._key = key
         self._chain = chain
         self._seen: tuple[float, ...] = ()
@@ -82,7 +83,10 @@ class FileCertificate:
         """Read them; WrongCertificateError, TooOpen and OSError tell why they do not serve."""
         self._seen = self._times()
         pem = b"\n".join((read_private(self._key), *(path.read_bytes() for path in self._chain)))
-        read_pair(pem)
+        _, chain = read_pair(pem)
+        until = chain[0].not_valid_after_utc
+        if until.timestamp() <= self._wall():
+            raise WrongCertificateError(f"the certificate has expired on {until:%Y-%m-%d}")
         self.pem = pem
 
     def look(self) -> bool:

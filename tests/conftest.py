@@ -13,6 +13,7 @@ from twisted.internet.endpoints import clientFromString
 
 from deployer.protocol.ids import AgentId
 from deployer.stores.redis import Redis
+from support.canaries import listening
 from support.failures import LoggedFailures, watch
 from support.redis_server import running_redis
 from support.seeded import Seeded
@@ -27,7 +28,7 @@ os.environ["PYTHONPATH"] = f"{ROOT / 'src'}:{ROOT}"  # for the programs that tes
 
 @pytest.fixture(autouse=True)
 def logged_failures() -> Iterator[LoggedFailures]:
-    with watch() as seen:
+    with listening(), watch() as seen:
         yield seen
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from support.canaries import require_silence
 from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,3 +243,4 @@ def fleet(folder: Path) -> Iterator[Fleet]:
         yield made
     finally:
         made.stop()
+    require_silence(folder.glob("*.log"))

@@ -5,6 +5,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from support.canaries import require_silence
 from support.programs import Fleet
 
 PASSWORD = "CANARY-a-long-password"
@@ -42,3 +43,29 @@ def test_no_secret_that_was_given_out_lies_in_a_file(running: Fleet) -> None:
     assert any(b"$argon2id$" in content for content in kept.values())
     found = [path.name for path, content in kept.items() if any(one.encode() in content for one in secrets)]
     assert found == []
+
+
+def test_what_a_job_is_given_is_in_no_log_and_not_in_the_audit_log(running: Fleet) -> None:
+    """Its arguments, its data and its environment often hold passwords; they are kept, as long as the job is."""
+    running.submit(
+        "a",
+        "/bin/sh",
+        "-c",
+        "cat >/dev/null; exit 3 # CANARY-argument",
+        wait_s=30,
+        env={"PASSWORD": "CANARY-environment"},
+        name="CANARY-name",
+    )
+    body = {"cmd": "execute", "target": "1:1", "data": "CANARY-data", "args": {"cmd": "/CANARY-missing"}}
+    assert running.ask("POST", "/api/v1/jobs?wait=30", body)[1]["state"] == "ERROR"
+    wrong = {"cmd": "execute", "target": "1:1", "args": {"cmd": ["CANARY-wrong"]}, "CANARY-field": 1}
+    assert running.ask("POST", "/api/v1/jobs", wrong)[0] == 422
+    assert running.ask("GET", "/api/v1/jobs/CANARY-job?CANARY-query=1")[0] in {400, 404}
+    status, audit = running.ask("GET", "/api/v1/audit?limit=1000")
+    assert (status, len(audit["items"]) > 1) == (200, True)
+    told = json.dumps([one for one in audit["items"] if "CANARY-job" not in one["object"]])
+    assert "CANARY-" not in told
+    running.stop()
+    logs = sorted(running.folder.glob("*.log"))
+    assert len(logs) == 2
+    require_silence(logs)

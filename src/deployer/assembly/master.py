@@ -119,6 +119,10 @@ class Master(Service):
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
+        refused = listeners.reasons
+        self._meter.watch(
+            "client_certificates_refused", "Certificates of agents that were not taken", lambda: refused.count
+        )
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
         self._report.watch(site, core.trail)
         await listeners.open(site)

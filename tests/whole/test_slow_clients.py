@@ -1,0 +1,24 @@
+"""Two thousand clients that take their time keep nobody from being served (RELIABILITY P2)."""
+
+import pytest
+
+from support.programs import Fleet
+from support.slow_clients import SlowClients
+
+CLIENTS = 2_000
+
+
+@pytest.mark.long
+def test_two_thousand_slow_clients_are_let_go_while_others_are_served(running: Fleet) -> None:
+    slow = SlowClients(int(running.url.rpartition(":")[2]), CLIENTS)
+    served = []
+
+    def ask() -> None:
+        assert running.ask("GET", "/api/v1/agents/1:1")[0] == 200
+        served.append(len(slow))
+
+    slow.go_on(ask)
+    assert served[0] > CLIENTS / 2
+    assert len(served) > 10
+    assert slow.answers["408"] > CLIENTS * 0.9
+    assert set(slow.answers) <= {"408", ""}

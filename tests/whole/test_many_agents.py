@@ -1,13 +1,12 @@
 """Five thousand agents on one master: all are served, and all come back when it has been killed."""
 
 import asyncio
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.programs import Fleet, fleet
+from support.programs import Fleet, fleet, many_descriptors
 from support.simulated import SimulatedAgent, ended, gathered
 from support.wait import until
 
@@ -19,12 +18,9 @@ DEADLINE_S = 180.0
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Fleet]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * AGENTS), hard))
-    with fleet(tmp_path) as made:
+    with many_descriptors(4 * AGENTS), fleet(tmp_path) as made:
         made.start_master()
         yield made
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def scene(running: Fleet) -> None:

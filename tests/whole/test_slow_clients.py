@@ -1,11 +1,22 @@
 """Two thousand clients that take their time keep nobody from being served (RELIABILITY P2)."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from support.programs import Fleet
+from support.programs import Fleet, fleet, many_descriptors
 from support.slow_clients import SlowClients
 
 CLIENTS = 2_000
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Fleet]:
+    with many_descriptors(4 * CLIENTS), fleet(tmp_path) as made:
+        made.start_master()
+        made.start_agent()
+        yield made
 
 
 @pytest.mark.long

@@ -38,7 +38,7 @@ async def test_a_user_is_made_shown_changed_and_removed(served: Served) -> None:
     user = await made(served, "eve", email="eve@example.com", role="operator", agents=["1:2", "1:1"])
     company = {"id": COMPANY, "href": f"/api/v1/companies/{COMPANY}"}
     assert user == {
-        "id": user["id"],
+        "id": "eve",
         "href": "/api/v1/users/eve",
         "name": "eve",
         "email": "eve@example.com",

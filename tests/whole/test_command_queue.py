@@ -49,7 +49,7 @@ def test_a_command_that_is_pushed_is_run_and_its_result_comes_back(running: Flee
         assert answer["args"] == {"cmd": "/bin/sh", "args": ["-c", text], "domain": "d", "max_time": 30}
         assert answer["starttime"] > 0
         assert answer["time"] >= 0
-        assert running.job("a.1")["user"] == "cmds_queue"
+        assert running.job("a.1")["user"]["id"] == "cmds_queue"
         assert running.lines("a.1") == ['{"data":[1,2]}']  # output of level 1 stays with the agent
         push(redis, "quiet", "/bin/true")
         quiet = result(redis, "quiet")

@@ -63,7 +63,7 @@ class UsersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 
 
 class UserAnswer(Struct, frozen=True, kw_only=True):
-    """A user as clients see it. `agents` null: all of the company."""
+    """A user as clients see it. `id` is the name, by which others refer to it; `agents` null: all of the company."""
 
     id: str
     href: str
@@ -241,7 +241,7 @@ def _shown(caller: Caller, user: User, status: int = 200) -> Answer:
 def _answer(caller: Caller, user: User) -> UserAnswer:
     elsewhere = "" if user.company == caller.company else f"?company={user.company}"
     return UserAnswer(
-        id=user.id,
+        id=user.name,
         href=f"/api/v1/users/{user.name}{elsewhere}",
         name=user.name,
         email=user.email,

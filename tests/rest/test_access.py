@@ -46,6 +46,7 @@ ROUTES = [
     ("PATCH", "/api/v1/agents/1:1"),
     ("PATCH", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/agents/1:1/activity"),
+    ("GET", "/api/v1/agents/1:1/tasks"),
     ("GET", "/api/v1/user"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens"),

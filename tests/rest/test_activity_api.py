@@ -88,3 +88,32 @@ async def test_damaged_notes_are_left_out(served: Served, agent: WireAgent) -> N
 async def test_the_limits_of_an_agent_are_told(served: Served, agent: WireAgent) -> None:
     assert (await activity(served))["limits"] == {"queued": 10_000, "messages": 200_000, "messages_s": 10.0}
     assert agent.agent.nid == 7
+
+
+async def test_an_agents_assignments_are_listed_by_how_far_they_are(served: Served, agent: WireAgent) -> None:
+    for job in ("run1", "run2", "sent", "wait1", "wait2", "over"):
+        assert (await served.submit(id=job, target="1:7", cmd="execute", args={"cmd": "x"})).status == 202
+    await served.ask("DELETE", "/api/v1/jobs/over")
+    assert [one["id"] for one in await agent.poll(3)] == ["run1", "run2", "sent"]
+    await agent.post("accept", {"accepted": ["run1", "run2"]})
+
+    async def listed(query: str = "") -> list[tuple[str, str]]:
+        reply = await served.ask("GET", f"/api/v1/agents/1:7/tasks{query}")
+        assert (reply.status, reply.json["next"]) == (200, None)
+        return [(one["job"]["id"], one["task"]["state"]) for one in reply.json["items"]]
+
+    running, sent = [("run1", "RUNNING"), ("run2", "RUNNING")], [("sent", "SENT")]
+    queued = [("wait1", "QUEUED"), ("wait2", "QUEUED")]
+    assert await listed() == await listed("?state=open") == running + sent + queued
+    assert [await listed(f"?state={one}") for one in ("running", "sent", "queued")] == [running, sent, queued]
+    for limit in (1, 2, 3):
+        seen, cursor = [], ""
+        while True:
+            page = (await served.ask("GET", f"/api/v1/agents/1:7/tasks?limit={limit}{cursor}")).json
+            seen += [one["job"]["id"] for one in page["items"]]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        assert seen == ["run1", "run2", "sent", "wait1", "wait2"]
+    for wrong in ("state=done", "cursor=x", "cursor=-1", "limit=0"):
+        assert (await served.ask("GET", f"/api/v1/agents/1:7/tasks?{wrong}")).status == 400

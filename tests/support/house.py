@@ -58,6 +58,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/agents/1:7", {"rack": "r1"}),
     ("PATCH", "/api/v1/hosts/1:7", {"rack": "r1"}),
     ("GET", "/api/v1/agents/1:7/activity", None),
+    ("GET", "/api/v1/agents/1:7/tasks", None),
     ("GET", "/api/v1/hosts", None),
     ("GET", "/api/v1/hosts/1:7", None),
     ("GET", "/api/v1/hosts/1:7/facts", None),

@@ -23,6 +23,7 @@ from deployer.rest.activity import ActivityRoutes
 from deployer.rest.agentlog import AgentLogs
 from deployer.rest.agentrequests import AgentRequestRoutes
 from deployer.rest.agents import AgentRoutes
+from deployer.rest.assignments import AssignmentRoutes
 from deployer.rest.audit import AuditRoutes
 from deployer.rest.auditing import Auditor
 from deployer.rest.authentication import Authenticator
@@ -70,6 +71,7 @@ NOUNS: Final = (
     ActivityRoutes,
     AgentRoutes,
     AgentRequestRoutes,
+    AssignmentRoutes,
     AuditRoutes,
     CompanyRoutes,
     HostRoutes,
@@ -150,6 +152,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents, wall),
             ActivityRoutes(agents, activities, jobs),
+            AssignmentRoutes(agents, activities, jobs),
             AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),

@@ -236,7 +236,9 @@ class JobRoutes:
         found = await self._dispatcher.tasks(caller.company, known_id(job), start, query.limit + 1)
         more = len(found) > query.limit
         page = [
-            _task(job, one, await self._values.of(one.result)) for one in found[: query.limit] if caller.sees(one.agent)
+            task_answer(job, one, await self._values.of(one.result))
+            for one in found[: query.limit]
+            if caller.sees(one.agent)
         ]
         return TaskPage(page, str(start + query.limit) if more else None)
 
@@ -350,7 +352,8 @@ def _run(result: Result, value: Any) -> RunAnswer:
     )
 
 
-def _task(job: str, record: TaskRecord, value: Any) -> TaskAnswer:
+def task_answer(job: str, record: TaskRecord, value: Any = None) -> TaskAnswer:
+    """A task as clients see it; `value`: what its data mean."""
     result = record.result
     return TaskAnswer(
         id=record.id,

@@ -75,9 +75,36 @@ class Activities:
             running=[raw.decode("utf-8", "replace").rpartition("@")[0] for raw in running],
         )
 
+    async def open_tasks(self, agent: AgentId, state: str, start: int, count: int) -> list[str]:
+        """Tasks that run, then those that were sent, then those that wait, from the `start`-th on; kills are none."""
+        wanted = _STAGES if state == "open" else (state,)
+        key = keys.agent(agent)
+        sizes = await self._redis.reads([(_SIZES[one][0], f"{key}:{_SIZES[one][1]}") for one in wanted])
+        found: list[str] = []
+        for stage, size in zip(wanted, sizes, strict=True):
+            its = size or 0
+            if start < its and len(found) < count:
+                command, name = _SIZES[stage][2], _SIZES[stage][1]
+                last = start + count - len(found) - 1
+                found += map(_task, await self._redis.read(command, f"{key}:{name}", start, last))
+            start = max(start - its, 0)
+        return [one for one in found if one]
+
     async def note_exceptions(self, agent: AgentId, count: int) -> None:
         """An agent has told of exceptions of its own."""
         await self._redis.call("HINCRBY", keys.agent(agent), "exceptions", count)
+
+
+_STAGES: Final = ("running", "sent", "queued")
+_SIZES: Final = {
+    "running": ("ZCARD", "running", "ZRANGE"),
+    "sent": ("ZCARD", "inflight", "ZRANGE"),
+    "queued": ("LLEN", "queue", "LRANGE"),
+}
+
+
+def _task(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").partition("@")[0]
 
 
 def _number(raw: bytes | None) -> int:

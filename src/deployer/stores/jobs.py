@@ -194,6 +194,12 @@ class Jobs:
             raise NotFoundError("this task does not exist any more")
         return (await self._tasks(company, [(task, agent)]))[0]
 
+    async def open_tasks(self, company: str, names: Sequence[tuple[str, AgentId]]) -> list[TaskRecord]:
+        """Those of these tasks that are there and have not ended."""
+        found = await self._redis.reads([("EXISTS", keys.task(company, *name)) for name in names])
+        there = [name for name, exists in zip(names, found, strict=True) if exists]
+        return [one for one in await self._tasks(company, there) if one.state not in FINAL]
+
     async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
         """Finished runs of a task that goes on, oldest first; the last hundred of them."""
         key = f"{keys.task(company, task, agent)}:runs"

@@ -121,7 +121,7 @@ async def test_ended_processes_come_in_pages(served: Served, agent: WireAgent, m
     assert len(whole) == 14
     for limit in (1, 3, 14):
         assert await _pages(served, f"state=ended&limit={limit}") == whole
-    monkeypatch.setattr(processes, "JOBS_A_PAGE", 2)
+    monkeypatch.setattr(processes, "COST_A_PAGE", 2)
     assert await _pages(served, "state=ended&limit=3") == whole
 
 

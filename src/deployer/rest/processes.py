@@ -10,6 +10,7 @@ from deployer.model.access import Caller, Permission
 from deployer.model.processes import FOREVER, EndedPlace, LivePlace, ProcessName, job_of
 from deployer.protocol.ids import AgentId, GridId, JobId, Name, NodeId
 from deployer.protocol.processes import LiveProcess
+from deployer.protocol.results import Result
 from deployer.rest.endpoint import endpoint
 from deployer.rest.jobs import is_seen
 from deployer.rest.paging import PageQuery
@@ -22,13 +23,18 @@ AGENTS_A_READ: Final = 10
 AGENTS_A_PAGE: Final = 500
 """So many agents are looked at for one page: one with a rare name may be short, or empty, and go on."""
 JOBS_A_READ: Final = 20
-JOBS_A_PAGE: Final = 200
-TASKS_A_READ: Final = 100
+TASKS_A_READ: Final = 20
+RUNS_A_READ: Final = 5
+COST_A_PAGE: Final = 300
+"""A job, a run, and each so many characters of a result that is read for it, count as one."""
+DATA_A_COST: Final = 40_000
 
 Text = Annotated[str, Meta(max_length=1000)]
 Place = LivePlace | EndedPlace
 Found = tuple[Place, ProcessAnswer | None]
 """A process with its place; a place without one where a page has looked far enough."""
+Ended = tuple[Result, ProcessAnswer | None]
+"""A run, and its process if it had one."""
 
 
 class ProcessQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
@@ -102,8 +108,10 @@ class ProcessRoutes:
             task = await self._jobs.task(caller.company, wanted.task, wanted.agent)
         except NotFoundError:
             return None
-        ended = await self._ended_of(caller, record, task)
-        return next((one for one in ended if one.run == wanted.run), None)
+        async for _, one in self._ended_of(caller, record, task):
+            if one is not None and one.run == wanted.run:
+                return one
+        return None
 
     async def _live(self, caller: Caller, query: ProcessQuery) -> AsyncIterator[Found]:
         start = place = LivePlace.start(query.cursor, query.gid, query.nid)
@@ -130,15 +138,18 @@ class ProcessRoutes:
 
     async def _ended(self, caller: Caller, query: ProcessQuery) -> AsyncIterator[Found]:
         start = None if query.cursor is None else EndedPlace.parse(query.cursor)
-        looked = 0
+        cost = 0
         async for name, record in self._records(caller, query, start):
-            count = 0
-            async for one in self._of_job(caller, record):
-                count += 1
-                if start is None or count > start.skipped(name):
-                    yield EndedPlace(name, count), one
-            looked += 1
-            if looked >= JOBS_A_PAGE:
+            place = EndedPlace(name, 0 if start is None else start.skipped(name))
+            async for run, one in self._of_job(caller, record, place.index):
+                place = EndedPlace(name, place.index + 1)
+                if one is not None:
+                    yield place, one
+                cost += 1 + len(run.data) // DATA_A_COST
+                if cost >= COST_A_PAGE:
+                    yield place, None
+            cost += 1
+            if cost >= COST_A_PAGE:
                 yield EndedPlace(name, FOREVER), None
 
     async def _records(
@@ -158,20 +169,32 @@ class ProcessRoutes:
                 yield name, record
             places = places.after(found[-1][0])
 
-    async def _of_job(self, caller: Caller, record: JobRecord) -> AsyncIterator[ProcessAnswer]:
+    async def _of_job(self, caller: Caller, record: JobRecord, skip: int) -> AsyncIterator[Ended]:
         start = 0
         while is_seen(caller, record) and (
             tasks := await self._jobs.tasks(caller.company, record.document.id, start, TASKS_A_READ)
         ):
             for task in tasks:
-                for one in await self._ended_of(caller, record, task):
+                kept = await self._jobs.runs_kept(caller.company, task.id, task.agent) if task.runs else 0
+                async for one in self._ended_of(caller, record, task, skip):
                     yield one
+                skip = max(skip - kept - (task.result is not None), 0)
             start += len(tasks)
 
-    async def _ended_of(self, caller: Caller, record: JobRecord, task: TaskRecord) -> list[ProcessAnswer]:
-        """The processes of a task that have ended: its finished runs, the last hundred."""
-        runs = await self._jobs.runs(caller.company, task.id, task.agent) if task.runs else []
-        last = task.result
-        if last is not None and last.run not in {one.run for one in runs}:
-            runs.append(last)
-        return [ended_process(record.document, task.id, task.agent, one) for one in runs if one.pid]
+    async def _ended_of(
+        self, caller: Caller, record: JobRecord, task: TaskRecord, skip: int = 0
+    ) -> AsyncIterator[Ended]:
+        """The runs of a task that have ended, from one on: the last hundred, and its result; each with its process."""
+        company, last = caller.company, task.result
+        kept = await self._jobs.runs_kept(company, task.id, task.agent) if task.runs else 0
+        for first in range(skip, kept, RUNS_A_READ):
+            for one in await self._jobs.runs(company, task.id, task.agent, first, min(RUNS_A_READ, kept - first)):
+                yield one, _process(record, task, one)
+        if last is not None and skip <= kept:
+            newest = await self._jobs.runs(company, task.id, task.agent, kept - 1, 1) if kept else []
+            is_told = last.run in {one.run for one in newest}
+            yield last, None if is_told else _process(record, task, last)
+
+
+def _process(record: JobRecord, task: TaskRecord, run: Result) -> ProcessAnswer | None:
+    return ended_process(record.document, task.id, task.agent, run) if run.pid else None

@@ -200,16 +200,23 @@ class Jobs:
         there = [name for name, exists in zip(names, found, strict=True) if exists]
         return [one for one in await self._tasks(company, there) if one.state not in FINAL]
 
-    async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
-        """Finished runs of a task that goes on, oldest first; the last hundred of them."""
+    async def runs(
+        self, company: str, task: str, agent: AgentId, first: int = 0, count: int = retention.RUNS_PER_TASK
+    ) -> list[Result]:
+        """Finished runs of a task that goes on, oldest first; of the last hundred of them those from `first` on."""
         key = f"{keys.task(company, task, agent)}:runs"
         found = []
-        for one in await self._redis.read("ZRANGE", key, 0, -1):
+        for one in await self._redis.read("ZRANGE", key, first, first + count - 1):
             try:
                 found.append(_read_result(one))
             except (ValueError, RecursionError):
                 self._redis.damage.found(key)
         return found
+
+    async def runs_kept(self, company: str, task: str, agent: AgentId) -> int:
+        """How many finished runs of a task there are to be read."""
+        kept: int | None = await self._redis.read("ZCARD", f"{keys.task(company, task, agent)}:runs")
+        return kept or 0
 
     async def _tasks(self, company: str, names: Sequence[tuple[str, AgentId]]) -> list[TaskRecord]:
         """These tasks; one whose record is not there or cannot be read stands there as CORRUPT."""

@@ -18,6 +18,8 @@ from deployer.stores.redis import Redis
 
 Submitted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_AGENT"]
 Cancelled = Literal["CANCELLED", "KILLING", "FINAL", "UNKNOWN"]
+RECORDS_A_READ: Final = 100
+"""Reading more at once would hold up the reactor for more than 10 ms."""
 MOST_RESULT_BYTES: Final = 8 * 1024 * 1024
 """Longer than any result is that was taken here."""
 
@@ -146,8 +148,12 @@ class Jobs:
         else:
             raw = await self._redis.read("ZREVRANGEBYLEX", index, span.high, span.low, "LIMIT", 0, count)
         places = [place for one in raw if (place := self._text(index, one)) is not None]
-        found = zip(places, await self._records(company, [place.partition(":")[2] for place in places]), strict=True)
-        return [(place, record) for place, record in found if record is not None]
+        found: list[tuple[str, JobRecord]] = []
+        for begin in range(0, len(places), RECORDS_A_READ):
+            part = places[begin : begin + RECORDS_A_READ]
+            records = await self._records(company, [place.partition(":")[2] for place in part])
+            found += [(place, record) for place, record in zip(part, records, strict=True) if record is not None]
+        return found
 
     async def users(self, company: str, ids: Sequence[str]) -> list[str | None]:
         """Who submitted each of these jobs; None where that is not known any more."""

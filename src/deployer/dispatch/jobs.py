@@ -12,7 +12,7 @@ from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFull
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
-from deployer.model import limits, retention
+from deployer.model import limits
 from deployer.model.access import Caller
 from deployer.model.jobs import job_state
 from deployer.protocol import codes
@@ -112,31 +112,39 @@ class Dispatcher:
         """Jobs, each with its place in the list."""
         return await self._jobs.listed(company, span, count)
 
-    async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord]:
-        """Tasks of a job in the order they were made; NotFoundError without the job."""
+    async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord | None]:
+        """Tasks of a job in the order they were made, None in the place of what is none; NotFoundError: no such job."""
         await self._jobs.job(company, job_id)
-        return await self._jobs.tasks(company, job_id, start, count)
+        return await self._jobs.tasks_at(company, job_id, start, count)
 
     async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
         """One task; NotFoundError without it."""
         return await self._jobs.task(company, task, agent)
 
-    async def runs(self, company: str, task: str, agent: AgentId) -> list[Result]:
-        """A task's finished runs, the last hundred, with its final one at the end; NotFoundError without the task."""
+    async def runs(self, company: str, task: str, agent: AgentId, first: int, count: int) -> list[Result | None]:
+        """A task's finished runs, the last hundred, with its final one at the end; None in the place of a damaged one.
+
+        NotFoundError without the task.
+        """
         record = await self._jobs.task(company, task, agent)
-        runs = await self._jobs.runs(company, task, agent)
+        kept = await self._jobs.runs_kept(company, task, agent)
+        wanted = min(count, kept - first)
+        found = await self._jobs.runs_at(company, task, agent, first, wanted) if wanted > 0 else []
         last = record.result
-        if last is not None and last.starttime and last.run not in {run.run for run in runs}:
-            runs.append(last)
-        return runs[-retention.RUNS_PER_TASK :]
+        if last is not None and last.starttime and first <= kept < first + count:
+            newest = await self._jobs.runs_at(company, task, agent, kept - 1, 1) if kept else []
+            found += [last] if last.run not in {run.run for run in newest if run is not None} else []
+        return found
 
     async def cancel(self, caller: Caller, job_id: str) -> JobRecord:
         """End what has not started, kill what runs; the job as it then stands."""
         reach("cancel_begun")
         await self._jobs.job(caller.company, job_id)
         start = 0
-        while tasks := await self._jobs.tasks(caller.company, job_id, start, _PAGE):
-            verdicts = await self._cancel_page(caller.company, [task for task in tasks if task.state not in FINAL])
+        while tasks := await self._jobs.tasks_at(caller.company, job_id, start, _PAGE):
+            verdicts = await self._cancel_page(
+                caller.company, [task for task in tasks if task is not None and task.state not in FINAL]
+            )
             self.log.warn(
                 "audit: user {user} cancels job {job}: {verdicts}", user=caller.user, job=job_id, verdicts=verdicts
             )

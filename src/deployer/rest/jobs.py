@@ -19,6 +19,7 @@ from deployer.rest.endpoint import endpoint
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
+from deployer.rest.parts import Parts
 from deployer.rest.references import AgentReference, UserReference, user_reference
 from deployer.stores.jobs import JobRecord, Places, TaskRecord
 
@@ -89,10 +90,10 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
 
 
 class RunPage(Struct, frozen=True):
-    """The last hundred finished runs, oldest first."""
+    """Some of the last hundred finished runs, oldest first, and where the next ones begin."""
 
     items: list[RunAnswer]
-    next: None = None
+    next: str | None
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -230,26 +231,31 @@ class JobRoutes:
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks", needs=Permission.READ, returns=TaskPage, query=PageQuery)
     async def tasks(self, caller: Caller, job: str, query: PageQuery) -> TaskPage:
-        """A job's tasks: one for each agent."""
+        """A job's tasks: one for each agent. A page may hold fewer than `limit` and have a next."""
         await self._require_seen(caller, job)
-        start = _offset(query.cursor)
-        found = await self._dispatcher.tasks(caller.company, known_id(job), start, query.limit + 1)
-        more = len(found) > query.limit
-        page = [
-            task_answer(job, one, await self._values.of(one.result))
-            for one in found[: query.limit]
-            if caller.sees(one.agent)
-        ]
-        return TaskPage(page, str(start + query.limit) if more else None)
+        parts = Parts(query.cursor, query.limit)
+        while parts.wants:
+            found = await self._dispatcher.tasks(caller.company, known_id(job), parts.at, parts.wants)
+            for one in parts.take(found, [None if one is None else one.result for one in found]):
+                if one is not None and caller.sees(one.agent):
+                    parts.items.append(task_answer(job, one, await self._values.of(one.result)))
+        return TaskPage(parts.items, parts.next)
 
-    @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage)
-    async def runs(self, caller: Caller, job: str, task: str) -> RunPage:
-        """Finished runs of a task, the last hundred. `task` is its agent, as `1:1`, or `<task id>@1:1`."""
+    @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage, query=PageQuery)
+    async def runs(self, caller: Caller, job: str, task: str, query: PageQuery) -> RunPage:
+        """Finished runs of a task, the last hundred. `task` is its agent, as `1:1`, or `<task id>@1:1`.
+
+        A page may hold fewer than `limit` and have a next.
+        """
         id_, agent = _task_name(known_id(job), task)
         if not caller.sees(agent):
             raise NotFoundError("this task does not exist any more")
-        runs = await self._dispatcher.runs(caller.company, id_, agent)
-        return RunPage([_run(one, await self._values.of(one)) for one in runs])
+        parts = Parts(query.cursor, query.limit)
+        while parts.wants:
+            found = await self._dispatcher.runs(caller.company, id_, agent, parts.at, parts.wants)
+            for one in filter(None, parts.take(found, found)):
+                parts.items.append(_run(one, await self._values.of(one)))
+        return RunPage(parts.items, parts.next)
 
     async def _require_seen(self, caller: Caller, job: str) -> None:
         if caller.agents is not None:
@@ -305,14 +311,6 @@ def _places(query: JobsQuery) -> Places:
         raise MalformedError("in the query: there were no jobs before 1970")
     places = Places.between(bounds[0], bounds[1], oldest_first=query.sort == "created")
     return places if query.cursor is None else places.after(query.cursor.replace("~", ":", 1))
-
-
-def _offset(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):  # noqa: PLR2004 (more tasks than any job has)
-        raise MalformedError("this cursor was not made here")
-    return int(cursor)
 
 
 def _task_name(job: str, text: str) -> tuple[str, AgentId]:

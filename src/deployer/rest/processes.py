@@ -33,8 +33,8 @@ Text = Annotated[str, Meta(max_length=1000)]
 Place = LivePlace | EndedPlace
 Found = tuple[Place, ProcessAnswer | None]
 """A process with its place; a place without one where a page has looked far enough."""
-Ended = tuple[Result, ProcessAnswer | None]
-"""A run, and its process if it had one."""
+Ended = tuple[Result | None, ProcessAnswer | None]
+"""A run, None for one that is damaged, and its process if it had one."""
 
 
 class ProcessQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
@@ -145,7 +145,7 @@ class ProcessRoutes:
                 place = EndedPlace(name, place.index + 1)
                 if one is not None:
                     yield place, one
-                cost += 1 + len(run.data) // DATA_A_COST
+                cost += 1 if run is None else 1 + len(run.data) // DATA_A_COST
                 if cost >= COST_A_PAGE:
                     yield place, None
             cost += 1
@@ -172,9 +172,9 @@ class ProcessRoutes:
     async def _of_job(self, caller: Caller, record: JobRecord, skip: int) -> AsyncIterator[Ended]:
         start = 0
         while is_seen(caller, record) and (
-            tasks := await self._jobs.tasks(caller.company, record.document.id, start, TASKS_A_READ)
+            tasks := await self._jobs.tasks_at(caller.company, record.document.id, start, TASKS_A_READ)
         ):
-            for task in tasks:
+            for task in filter(None, tasks):
                 kept = await self._jobs.runs_kept(caller.company, task.id, task.agent) if task.runs else 0
                 async for one in self._ended_of(caller, record, task, skip):
                     yield one
@@ -188,11 +188,11 @@ class ProcessRoutes:
         company, last = caller.company, task.result
         kept = await self._jobs.runs_kept(company, task.id, task.agent) if task.runs else 0
         for first in range(skip, kept, RUNS_A_READ):
-            for one in await self._jobs.runs(company, task.id, task.agent, first, min(RUNS_A_READ, kept - first)):
-                yield one, _process(record, task, one)
+            for one in await self._jobs.runs_at(company, task.id, task.agent, first, min(RUNS_A_READ, kept - first)):
+                yield one, None if one is None else _process(record, task, one)
         if last is not None and skip <= kept:
-            newest = await self._jobs.runs(company, task.id, task.agent, kept - 1, 1) if kept else []
-            is_told = last.run in {one.run for one in newest}
+            newest = await self._jobs.runs_at(company, task.id, task.agent, kept - 1, 1) if kept else []
+            is_told = last.run in {one.run for one in newest if one is not None}
             yield last, None if is_told else _process(record, task, last)
 
 

@@ -186,13 +186,18 @@ class Jobs:
 
     async def tasks(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord]:
         """Tasks of a job in the order they were made."""
+        return [one for one in await self.tasks_at(company, job_id, start, count) if one is not None]
+
+    async def tasks_at(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord | None]:
+        """The same place by place; None where what lies there is no task's name."""
         key = f"{keys.job(company, job_id)}:tasks"
         members = await self._redis.read("LRANGE", key, start, start + count - 1)
-        names = [name for raw in members if (name := self._member(key, raw)) is not None]
-        found = await self._tasks(company, names)
-        if any(one.result == CORRUPT_RESULT for one in found):
+        names = [self._member(key, raw) for raw in members]
+        found = iter(await self._tasks(company, [name for name in names if name is not None]))
+        placed = [None if name is None else next(found) for name in names]
+        if any(one is not None and one.result == CORRUPT_RESULT for one in placed):
             await self.job(company, job_id)  # gone meanwhile: that is no damage
-        return found
+        return placed
 
     async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
         """One task; NotFoundError when the company has none of this id on this agent."""
@@ -206,18 +211,11 @@ class Jobs:
         there = [name for name, exists in zip(names, found, strict=True) if exists]
         return [one for one in await self._tasks(company, there) if one.state not in FINAL]
 
-    async def runs(
-        self, company: str, task: str, agent: AgentId, first: int = 0, count: int = retention.RUNS_PER_TASK
-    ) -> list[Result]:
-        """Finished runs of a task that goes on, oldest first; of the last hundred of them those from `first` on."""
+    async def runs_at(self, company: str, task: str, agent: AgentId, first: int, count: int) -> list[Result | None]:
+        """Finished runs of a task that goes on, the last hundred, oldest first; None in the place of a damaged one."""
         key = f"{keys.task(company, task, agent)}:runs"
-        found = []
-        for one in await self._redis.read("ZRANGE", key, first, first + count - 1):
-            try:
-                found.append(_read_result(one))
-            except (ValueError, RecursionError):
-                self._redis.damage.found(key)
-        return found
+        read = self._redis.damage.read
+        return [read(key, _read_result, one) for one in await self._redis.read("ZRANGE", key, first, first + count - 1)]
 
     async def runs_kept(self, company: str, task: str, agent: AgentId) -> int:
         """How many finished runs of a task there are to be read."""

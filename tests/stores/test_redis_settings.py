@@ -105,12 +105,23 @@ async def test_a_server_that_serves_the_network_without_a_password_is_refused(
 ) -> None:
     has_password = "requirepass" in settings or "user" in settings
     login = Login(None, "secret") if has_password else Login()
-    redis = await connected(login, port=str(_free_port()), **settings)
+    redis = await _on_a_port(lambda port: connected(login, port=str(port), **settings))
     if refused:
         with pytest.raises(StartError, match="whoever reaches its port"):
             await require_durable(redis, accept_data_loss=False)
     else:
         await require_durable(redis, accept_data_loss=False)
+
+
+async def _on_a_port(connect: Callable[[int], Awaitable[Redis]]) -> Redis:
+    """On one that nobody has; somebody may take it meanwhile."""
+    for _ in range(20):
+        try:
+            return await connect(_free_port())
+        except AssertionError as error:
+            if "Address already in use" not in str(error):
+                raise
+    raise AssertionError("twenty ports were taken")
 
 
 def _free_port() -> int:

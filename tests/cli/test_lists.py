@@ -85,10 +85,15 @@ def test_a_log_is_shown_whole_or_followed(master: ScriptedMaster, cli: Cli) -> N
 
 
 def test_cancel_asks_for_the_end(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/jobs/j1", answer({**JOB, "state": "RUNNING"}))
     master.on("DELETE /api/v1/jobs/j1", answer({**JOB, "state": "RUNNING"}, 202))
     assert cli("cancel", "j1").stderr == "deployer: j1 is asked to end; it is RUNNING\n"
     assert cli("cancel", "-q", "j1").output == ""
     assert json.loads(cli("cancel", "--json", "j1").stdout)["state"] == "RUNNING"
+    asked = len(master.methods())
+    master.on("GET /api/v1/jobs/j1", answer({**JOB, "state": "OK"}))
+    assert cli("cancel", "j1").stderr == "deployer: j1 has ended before: it is OK\n"
+    assert len(master.methods()) == asked + 1
 
 
 def test_an_unknown_job_is_4(cli: Cli) -> None:

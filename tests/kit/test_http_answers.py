@@ -87,7 +87,7 @@ def test_a_resource_that_does_not_answer_bytes_is_a_500(logged_failures: LoggedF
 def test_a_method_that_a_resource_has_not_is_405() -> None:
     wire = Wire(site=HardenedSite(Own(), HttpLimits(), Clock()))
     answer = wire.send(b"PUT" + GET[3:] + b"\r\n")
-    assert problem(answer)["type"] == "/docs/errors#method_not_allowed"
+    assert problem(answer)["type"] == "/api/docs/errors#method_not_allowed"
     assert parts(answer)[1]["Allow"] == "GET, HEAD"
 
 

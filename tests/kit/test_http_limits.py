@@ -17,7 +17,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(length: bytes) -> None:
     wire = Wire()
     answer = wire.send(POST + b"Expect: 100-continue\r\nContent-Length: " + length + b"\r\n\r\n")
-    assert problem(answer)["type"] == "/docs/errors#body_too_large"
+    assert problem(answer)["type"] == "/api/docs/errors#body_too_large"
     assert parts(answer)[0] == 413
     assert b"100 Continue" not in answer
     assert wire.transport.disconnecting
@@ -57,7 +57,7 @@ def test_headers_that_take_too_long_are_408_however_many_lines_come() -> None:
         wire.clock.advance(1)
         assert wire.send(b"X-%d: y\r\n" % number) == b""
     wire.clock.advance(1)
-    assert problem(wire.read())["type"] == "/docs/errors#header_timeout"
+    assert problem(wire.read())["type"] == "/api/docs/errors#header_timeout"
     assert wire.transport.disconnecting
 
 
@@ -75,7 +75,7 @@ def test_a_slow_body_is_408_when_it_falls_below_the_least_rate() -> None:
         wire.clock.advance(1)
         wire.channel.dataReceived(b"x")
     wire.clock.advance(1)
-    assert problem(wire.read())["type"] == "/docs/errors#body_timeout"
+    assert problem(wire.read())["type"] == "/api/docs/errors#body_timeout"
 
 
 def test_a_body_at_a_fair_rate_is_408_after_its_total_time() -> None:
@@ -85,7 +85,7 @@ def test_a_body_at_a_fair_rate_is_408_after_its_total_time() -> None:
         wire.clock.advance(1)
         assert wire.send(b"x" * 2000) == b""
     wire.clock.advance(1)
-    assert problem(wire.read())["type"] == "/docs/errors#body_timeout"
+    assert problem(wire.read())["type"] == "/api/docs/errors#body_timeout"
 
 
 def test_a_handler_has_all_the_time_it_needs() -> None:

@@ -63,7 +63,7 @@ def test_a_malformed_request_is_400_and_nothing_behind_it_runs(request_bytes: by
     for at in range(0, len(data), step or len(data)):
         wire.channel.dataReceived(data[at : at + (step or len(data))])
     answer = wire.read()
-    assert problem(answer)["type"] == "/docs/errors#malformed_request"
+    assert problem(answer)["type"] == "/api/docs/errors#malformed_request"
     assert parts(answer)[:1] == (400,)
     assert answer.count(b"HTTP/1.1 ") == 1
     assert wire.transport.disconnecting

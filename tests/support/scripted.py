@@ -38,7 +38,7 @@ def answer(value: object, status: int = 200, **headers: str) -> Answer:
 
 def refusal(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> Answer:
     """A problem+json."""
-    problem = {"type": f"/docs/errors#{code}", "title": code, "status": status, "detail": detail, "request_id": "r"}
+    problem = {"type": f"/api/docs/errors#{code}", "title": code, "status": status, "detail": detail, "request_id": "r"}
     body = json.dumps(problem | ({"errors": errors} if errors else {})).encode()
     return Answer(status=status, body=body, headers={"Content-Type": "application/problem+json"})
 

@@ -29,6 +29,7 @@ from deployer.rest.auditing import Auditor
 from deployer.rest.authentication import Authenticator
 from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
+from deployer.rest.errorpage import ErrorRoutes
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
@@ -149,6 +150,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
+            ErrorRoutes(),
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
             AgentRoutes(agents, wall),
             ActivityRoutes(agents, activities, jobs),

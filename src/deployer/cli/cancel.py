@@ -11,8 +11,12 @@ from deployer.cli.output import document, say
 @common
 def command(told: Common, job_id: str) -> None:
     """End a job: what has not started never starts, what runs is killed."""
-    job = told.client().cancel(job_id)
+    client = told.client()
+    before = client.job(job_id)
+    job = before if before.final else client.cancel(job_id)
     if told.json:
         document(job.document)
+    elif not told.quiet and before.final:
+        say(f"{job.id} has ended before: it is {job.state}")
     elif not told.quiet:
         say(f"{job.id} is asked to end; it is {job.state}")

@@ -16,6 +16,7 @@ UNREACHABLE: Final = 5
 TIMEOUT: Final = 124
 INTERRUPTED: Final = 130
 _BY_SIGNAL: Final = 128
+NO_AGENT: Final = "no_matching_agent"
 
 _STATUS: Final = {400: USAGE, 401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 413: USAGE, 422: USAGE}
 _STATUS_AWAY: Final = {502: UNREACHABLE, 503: UNREACHABLE, 504: UNREACHABLE}
@@ -26,6 +27,8 @@ def of_error(error: ClientError) -> int:
     if isinstance(error, Unreachable):
         return UNREACHABLE
     if isinstance(error, ApiError):
+        if error.code == NO_AGENT:
+            return NOT_FOUND
         return (_STATUS | _STATUS_AWAY).get(error.status, FAILED)
     return USAGE
 

@@ -85,14 +85,19 @@ class _Stream:
         self._bytes.flush()
 
 
-def rows(titles: Sequence[str], lines: Iterable[Sequence[object]], right: Collection[str] = ()) -> None:
+def rows(
+    titles: Sequence[str],
+    lines: Iterable[Sequence[object]],
+    right: Collection[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
     """A table on a terminal; else values between tabs, one line each, without titles.
 
-    `right`: titles of columns of numbers.
+    `right`: titles of columns of numbers; `spare`: those that a narrow terminal does without, the first first.
     """
     shown = ([one_line("" if value is None else str(value)) for value in line] for line in lines)
     if sys.stdout.isatty():
-        import_module("deployer.cli.tables").show(titles, shown, right)  # rich takes 50 ms to import
+        import_module("deployer.cli.tables").show(titles, shown, right, spare)  # rich takes 50 ms to import
         return
     for line in shown:
         click.echo("\t".join(line))

@@ -8,7 +8,7 @@ import click
 
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
-from deployer.cli.usage import ENDED_TITLES, PROCESS_TITLES, TO_THE_RIGHT, ended_row, process_row
+from deployer.cli.usage import ENDED_TITLES, PROCESS_SPARE, PROCESS_TITLES, TO_THE_RIGHT, ended_row, process_row
 
 
 @click.command("ps")
@@ -33,7 +33,7 @@ def command(told: Common, target: str | None, ended: bool, limit: int | None, **
         rows(ENDED_TITLES, map(ended_row, found), TO_THE_RIGHT)
     else:
         human = sys.stdout.isatty()
-        rows(PROCESS_TITLES, (process_row(one, human=human) for one in found), TO_THE_RIGHT)
+        rows(PROCESS_TITLES, (process_row(one, human=human) for one in found), TO_THE_RIGHT, PROCESS_SPARE)
 
 
 def _numbers(target: str) -> tuple[int, int]:

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console, ConsoleDimensions, Group, JustifyMethod
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from deployer.cli import usage
-from deployer.cli.fit import GAP, fit
 from deployer.cli.output import one_line
-from deployer.cli.tables import COLOURS
+from deployer.cli.tables import fitted
 from deployer.cli.top import heading
 from deployer.cli.watch import View
 
@@ -50,13 +49,5 @@ def painted(view: View, sort: str, now: float, size: ConsoleDimensions) -> Group
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> Table:
-    cells = [titles, *([one_line(cell) for cell in row] for row in rows)]
-    shown = fit(cells, width, usage.TO_THE_RIGHT, spare)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for column, wide in zip(shown.columns, shown.widths, strict=True):
-        right = titles[column] in usage.TO_THE_RIGHT
-        justify: JustifyMethod = "right" if right else "left"
-        table.add_column(titles[column], justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
-    for row in cells[1:]:
-        table.add_row(*(Text(row[column], style=COLOURS.get(row[column], "")) for column in shown.columns))
-    return table
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    return fitted(titles, lines, width, usage.TO_THE_RIGHT, spare)

@@ -18,6 +18,8 @@ from deployer.kit.backoff import Backoff
 BUSY = frozenset({429, 503})
 AWAY = frozenset({429, 502, 503, 504})
 LOST = (OSError, http.client.HTTPException)
+API = "/api/v1"
+"""What all paths begin with; an address that has it is the same master's."""
 SILENCE_S = 45.0  # a stream has a comment every 15 s
 _never = threading.Event()
 
@@ -46,7 +48,7 @@ class Transport:
         self._url = url
         self._host = parts.hostname
         self._port = parts.port
-        self._prefix = parts.path.rstrip("/")
+        self._prefix = parts.path.rstrip("/").removesuffix(API).rstrip("/")
         self._tls = _trust(ca_file) if parts.scheme == "https" else None
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "deployer", "Accept": "application/json"}
         self._timeout_s = timeout_s
@@ -168,6 +170,8 @@ def _decode(body: bytes) -> Any:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
+        return "what listens there speaks no TLS: is its address http://…?"
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
-    return "the connection was lost"
+    return "the connection was lost: does what listens there speak TLS (https://…)?"

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from deployer.protocol.expected import explained
+
 MAX_DEPTH = 32
 _PATH = re.compile(r" - at `(?:key` in `)?\$(.*)`\Z")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
@@ -46,7 +48,7 @@ def decode(kind: type[T], body: bytes | str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        raise misfit(kind, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(_reason(error)) from None
 
@@ -61,7 +63,7 @@ def from_builtins(kind: type[T], value: object) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        raise misfit(kind, error) from None
 
 
 def check_form(body: bytes) -> None:
@@ -113,14 +115,15 @@ def _reason(error: Exception) -> str:
     return str(error)[:200]
 
 
-def _misfit(error: msgspec.ValidationError) -> Misfit:
+def misfit(kind: Any, error: msgspec.ValidationError) -> Misfit:
+    """What did not fit, where, and what would."""
     text = str(error)
     match = _PATH.search(text)
     if match is None:
         return Misfit(_missing_pointer("", text), text[:500])
     pointer = "".join("/" + _escape(key or index) for key, index in _STEP.findall(match[1]))
     message = text[: match.start()]
-    return Misfit(_missing_pointer(pointer, message), message[:500])
+    return Misfit(_missing_pointer(pointer, message), explained(kind, pointer, message[:500]))
 
 
 def _missing_pointer(pointer: str, message: str) -> str:

@@ -191,7 +191,7 @@ class Problem(Struct, frozen=True):
 
     @property
     def code(self) -> str:
-        """`stale_session` of `/docs/errors#stale_session`."""
+        """`stale_session` of `/api/docs/errors#stale_session`."""
         return self.type.rpartition("#")[2]
 
 

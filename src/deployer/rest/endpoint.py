@@ -32,7 +32,7 @@ from deployer.errors import (
 from deployer.kit.http.channel import mark_authenticated
 from deployer.kit.http.peer import Peer
 from deployer.model.access import Caller, Permission
-from deployer.protocol.codecs import Misfit, NotJson, decode_strict
+from deployer.protocol.codecs import Misfit, NotJson, decode_strict, misfit
 from deployer.rest import expansion
 from deployer.rest.answers import Answer, Stream
 from deployer.rest.auditing import READS, Auditor
@@ -301,7 +301,7 @@ def _query(kind: type[Struct], parameters: Parameters) -> Struct:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise MalformedError(f"in the query: {error}") from None
+        raise MalformedError(f"in the query: {misfit(kind, error)}") from None
 
 
 def _body(kind: type[Struct], request: Request) -> Struct:

@@ -1,5 +1,6 @@
 """Jobs: submit, list, look, await, cancel; their tasks."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct
@@ -28,6 +29,7 @@ FAR_MS = 9_999_999_999_999
 """Epoch ms of the year 2286, the last of 13 digits."""
 
 Text = Annotated[str, Meta(max_length=1000)]
+_PLACE = re.compile(r"[0-9]{1,13}~[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 
 class TasksAnswer(Struct, frozen=True):
@@ -310,7 +312,11 @@ def _places(query: JobsQuery) -> Places:
     if any(bound is not None and bound < 0 for bound in bounds):
         raise MalformedError("in the query: there were no jobs before 1970")
     places = Places.between(bounds[0], bounds[1], oldest_first=query.sort == "created")
-    return places if query.cursor is None else places.after(query.cursor.replace("~", ":", 1))
+    if query.cursor is None:
+        return places
+    if _PLACE.fullmatch(query.cursor) is None:
+        raise MalformedError("this cursor was not made here")
+    return places.after(query.cursor.replace("~", ":", 1))
 
 
 def _task_name(job: str, text: str) -> tuple[str, AgentId]:

@@ -11,6 +11,7 @@ Moment = Annotated[
     str,
     Meta(
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})\Z",
+        description="a time as 2026-11-23T01:02:03Z",
         extra_json_schema={"format": "date-time"},
     ),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,400}\Z")]
+Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,400}\Z", description="what `next` of the page before says")]
 
 
 class PageQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,10 @@ from deployer.rest.paging import PageQuery
 from deployer.rest.references import CompanyReference, company_href
 from deployer.stores.users import User, Users
 
-UserName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+UserName = Annotated[
+    str,
+    Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z", description="1 to 63 of small letters, digits, underscore, hyphen"),
+]
 Email = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}\Z")]
 AgentName = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}\Z", description="gid:nid")]
 AgentNames = Annotated[list[AgentName], Meta(max_length=limits.AGENTS_PER_USER)]

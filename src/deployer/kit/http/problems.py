@@ -46,5 +46,5 @@ def request_id(given: bytes | None) -> bytes:
 
 def problem_body(refusal: Refusal, identity: bytes) -> bytes:
     """The JSON of a refusal; the last part of `type` is the code that programs compare."""
-    kind = f"/docs/errors#{refusal.code}"
+    kind = f"/api/docs/errors#{refusal.code}"
     return _encode(Problem(kind, refusal.title, refusal.status, refusal.detail, identity.decode("ascii")))

@@ -71,6 +71,11 @@ def test_a_users_own_context_file_stays_and_ours_is_replaced(tmp_path: Path) -> 
     for port in (1, 2):
         demo.write_contexts(f"http://127.0.0.1:{port}", tmp_path / "demo", {"XDG_CONFIG_HOME": str(tmp_path)})
     assert "127.0.0.1:2" in own.read_text()
+    demo.forget_contexts({"XDG_CONFIG_HOME": str(tmp_path)})
+    assert not own.exists()
+    own.write_text("current = 'mine'\n")
+    demo.forget_contexts({"XDG_CONFIG_HOME": str(tmp_path)})
+    assert own.exists()
 
 
 def test_programs_get_nothing_that_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,12 +120,28 @@ def write_contexts(url: str, folder: Path, environ: dict[str, str]) -> Path:
     """Write the demonstration's context, also as the user's own where there is none but ours; the first one's path."""
     text = context(url, folder / "master" / "admin-token")
     write_private(folder / "config.toml", text)
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")  # noqa: PTH118 (no HOME)
-    own = Path(base) / "deployer" / "config.toml"
-    if own.is_absolute() and (not own.exists() or own.read_text("utf-8", "replace").startswith(MARK)):
+    own = own_contexts(environ)
+    if own is not None:
         with contextlib.suppress(OSError):  # a home that cannot be written to is no reason to fail
             write_private(own, text)
+            say(f"{own} names this demonstration while it runs.")
     return folder / "config.toml"
+
+
+def own_contexts(environ: dict[str, str]) -> Path | None:
+    """The user's context file where there is none, or one of ours."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")  # noqa: PTH118 (no HOME)
+    own = Path(base) / "deployer" / "config.toml"
+    is_ours = own.is_absolute() and (not own.exists() or own.read_text("utf-8", "replace").startswith(MARK))
+    return own if is_ours else None
+
+
+def forget_contexts(environ: dict[str, str]) -> None:
+    """Leave no context behind that names a master which has ended."""
+    own = own_contexts(environ)
+    if own is not None:
+        with contextlib.suppress(OSError):
+            own.unlink(missing_ok=True)
 
 
 def run(*argv: str) -> str:
@@ -272,11 +288,14 @@ def serve(*, once: bool) -> None:
         children.append(start_agent(url))
         wait_for("the agent to be online", lambda: agent_is_online(url, token), children)
         config = write_contexts(url, DEMO, dict(os.environ))
-        demonstrate(url, config)
-        explain(url, config)
-        if not once:
-            say("\nCtrl-C ends it.")
-            watch(children)
+        try:
+            demonstrate(url, config)
+            explain(url, config)
+            if not once:
+                say("\nCtrl-C ends it.")
+                watch(children)
+        finally:
+            forget_contexts(dict(os.environ))
 
 
 def watch(children: list[Child]) -> None:

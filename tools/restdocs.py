@@ -1,5 +1,6 @@
-"""Write docs/rest-api.md from the API's own description; `--check` tells by the exit status whether it is current."""
+"""Write docs/rest-api.md and docs/commands.md from what the code declares; `--check` tells whether they are current."""
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -7,6 +8,54 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rest-api.md"
+COMMANDS = ROOT / "docs" / "commands.md"
+ABOUT = {
+    "execute": "Run a program, or a line of the shell.",
+    "execute_js_py": "Run a Python script of the company's library, or of the agent's host.",
+    "execute_js_lua": "The same in Lua.",
+    "ping": "Answer.",
+    "kill": "End a task, or send its process a signal.",
+    "killall": "End all that runs on the agent.",
+    "restart": "End the agent, which its supervisor starts again; what it remembers goes on.",
+    "get_process_stats": "What one task consumes.",
+    "get_processes_stats": "What each task consumes.",
+    "get_aggregated_stats": "What all tasks consume together.",
+    "get_msgs": "Messages that the agent keeps.",
+    "del_msgs": "Delete messages that the agent keeps.",
+    "get_cpu_info": "The host's processors.",
+    "get_mem_info": "The host's memory.",
+    "get_disk_info": "The host's file systems.",
+    "get_nic_info": "The host's network interfaces.",
+    "get_os_info": "The host's operating system.",
+}
+COMMANDS_HEAD = """# Commands
+
+What `cmd` of a job may be, and its `args`. An agent's own file may define more (`[extensions]`, docs/agent.md). Each
+has `domain` and `name` too, which say under what its messages and numbers are found. Made by `tools/restdocs.py`.
+
+    deployer run -t 1:1 --max-time 60 -- systemctl restart nginx
+    curl -H "Authorization: Bearer $T" -H "Content-Type: application/json" "$U/api/v1/jobs?wait=30" -d '{
+      "cmd": "execute", "target": "1:1", "args": {"cmd": "systemctl", "args": ["restart", "nginx"], "max_time": 60}}'
+
+## Levels
+
+A line that a process prints is a message of level 1, on stderr of level 2. A line that begins with `N::` is one of
+level N, and what stands between a line `N:::` and a line `:::` is one of many lines.
+
+| level | what it is |
+| --- | --- |
+| 1, 2 | stdout, stderr |
+| 3 | for everybody |
+| 4 | for the operator |
+| 5, 6 | log; structured log (JSON with `cat`) |
+| 7 | warning |
+| 8 | error of operations |
+| 9 | critical; what the agent and monitors tell of their own |
+| 10 | statsd: `10::hits:3\\|c` |
+| 11 | debug |
+| 20, 21, 22, 23 | the job's result as JSON, YAML, TOML, HRD; the last one counts |
+| 30 | a job's result that is another job (seed 001) |
+"""
 HEAD = """# The REST API
 
 Made from the API's own description (`GET /api/v1/openapi.json`, OpenAPI 3.1) by `tools/restdocs.py`.
@@ -86,12 +135,31 @@ def kind(schema: dict[str, Any]) -> str:
     return str(schema.get("format") or schema.get("type") or "anything")
 
 
+def commands() -> str:
+    """The page of all commands with their arguments."""
+    import msgspec  # noqa: PLC0415 (after the path is set)
+
+    from deployer.protocol.commands import ARGUMENTS, SCRIPT_COMMANDS, RunArgs  # noqa: PLC0415 (the same)
+    from deployer.protocol.scripts import ScriptArgs  # noqa: PLC0415 (the same)
+
+    known = {**ARGUMENTS, **dict.fromkeys(sorted(SCRIPT_COMMANDS), ScriptArgs)}
+    _, components = msgspec.json.schema_components(set(known.values()), ref_template="#/{name}")
+    parts = [COMMANDS_HEAD]
+    for name, kind_ in sorted(known.items()):
+        its = components[kind_.__name__]
+        table = [] if kind_.__name__ == "NoArgs" else record(kind_.__name__, its).split("\n")[2:]
+        how = [inspect.cleandoc(RunArgs.__doc__ or ""), ""] if issubclass(kind_, RunArgs) else []
+        parts.append("\n".join([f"## {name}", "", ABOUT[name], "", *how, *table]).rstrip() + "\n")
+    return "\n".join(parts)
+
+
 def main() -> int:
     """Write, or compare."""
-    text = page(description())
+    pages = {PAGE: page(description()), COMMANDS: commands()}
     if "--check" in sys.argv[1:]:
-        return int(not PAGE.exists() or PAGE.read_text() != text)
-    PAGE.write_text(text)
+        return int(any(not path.exists() or path.read_text() != text for path, text in pages.items()))
+    for path, text in pages.items():
+        path.write_text(text)
     return 0
 
 

@@ -9,7 +9,7 @@ PATTERN: Final = "Expected `str` matching regex"
 
 
 def explained(kind: Any, pointer: str, message: str) -> str:
-    """Msgspec's message about a place of a type (a JSON pointer), with what is expected there in words where it is known."""
+    """A message of msgspec about a place (a JSON pointer) of a type, with what is expected there where that is known."""
     if not message.startswith((ENUM, PATTERN)):
         return message
     inspect = import_module("msgspec.inspect")  # only where something is wrong

@@ -9,7 +9,7 @@ PATTERN: Final = "Expected `str` matching regex"
 
 
 def explained(kind: Any, pointer: str, message: str) -> str:
-    """A message of msgspec about a place (a JSON pointer) of a type, with what is expected there where that is known."""
+    """A message of msgspec about a place (a JSON pointer) of a type, with what is expected there where it is known."""
     if not message.startswith((ENUM, PATTERN)):
         return message
     inspect = import_module("msgspec.inspect")  # only where something is wrong

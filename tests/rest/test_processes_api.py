@@ -9,6 +9,7 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.processes import MAX_PROCESSES, MAX_PROCESSES_BYTES
 from deployer.rest import processes
 from deployer.stores import keys
+from deployer.telemetry.processes import LISTS, LISTS_S
 from support.livelists import STARTED, listing, live
 from support.served import Served, WireAgent
 
@@ -252,3 +253,12 @@ async def test_a_list_that_is_damaged_in_redis_is_as_none(served: Served, agent:
     await served.seeded.redis.call("SET", keys.processes(agent.agent), b"\xff{")
     assert await _items(served) == []
     assert (await served.ask("GET", "/api/v1/processes/there@1:7.1")).status == 404
+
+
+async def test_an_agent_that_floods_with_lists_is_asked_to_wait(served: Served, agent: WireAgent) -> None:
+    for _ in range(LISTS):
+        assert (await agent.post("processes", listing())).status == 200
+    reply = await agent.post("processes", listing(live("late")))
+    assert (reply.status, reply.code) == (429, "too_many")
+    assert int(str(reply.header("retry-after"))) <= LISTS_S
+    assert await _items(served) == []

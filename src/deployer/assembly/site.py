@@ -117,6 +117,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts, processes = Hosts(redis), Processes(redis)
+    process_intake = ProcessIntake(processes, core.watch.look, clock, wall)
     companies, users = Companies(redis), Users(redis)
 
     sessions = Sessions(redis, agents, Challenges(ground.key.secret("challenge"), wall), clock)
@@ -135,7 +136,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             script=library.text,
             stats=point_intake.store,
             facts=FactIntake(hosts, wall).store,
-            processes=ProcessIntake(processes, core.watch.look, wall).store,
+            processes=process_intake.store,
         ),
         refuse,
         ground.meter.begin,
@@ -190,6 +191,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         "what",
         lambda: {
             "batches_over_quota": intake.refused,
+            "lists_over_quota": process_intake.refused,
             "messages_over_share": intake.over_share,
             "messages_of_others": intake.foreign,
             "points_accepted": point_intake.accepted,

@@ -19,7 +19,7 @@ from deployer.stores.agents import Agents
 from deployer.stores.jobs import JobRecord, Jobs, Places, TaskRecord
 from deployer.stores.processes import Processes, Running
 
-AGENTS_A_READ: Final = 10
+AGENTS_A_READ: Final = 5
 AGENTS_A_PAGE: Final = 500
 """So many agents are looked at for one page: one with a rare name may be short, or empty, and go on."""
 JOBS_A_READ: Final = 20

@@ -36,12 +36,6 @@ class JobDocument(Struct, frozen=True, kw_only=True):
     not_after: int
 
 
-class _Who(Struct, frozen=True):
-    """Of a document."""
-
-    user: str
-
-
 class NewTask(Struct, frozen=True):
     """One task of a job that is submitted; `wire` is its sealed envelope as JSON.
 
@@ -126,6 +120,7 @@ class Jobs:
             limits.QUEUE_PER_AGENT,
             limits.OPEN_PER_COMPANY,
             "control" if control else "queue",
+            document.user,
             len(tasks),
         ]
         for task in tasks:
@@ -158,10 +153,11 @@ class Jobs:
     async def users(self, company: str, ids: Sequence[str]) -> list[str | None]:
         """Who submitted each of these jobs; None where that is not known any more."""
         known = list(dict.fromkeys(ids))
-        read, named = self._redis.damage.read, [keys.job(company, id_) for id_ in known]
-        raws = await self._redis.reads([("HGET", key, "doc") for key in named])
-        found = {id_: read(key, _who, raw) for id_, key, raw in zip(known, named, raws, strict=True)}
-        return [None if (its := found[id_]) is None else its.user for id_ in ids]
+        named = [keys.job(company, id_) for id_ in known]
+        raws = await self._redis.reads([("HGET", key, "user") for key in named])
+        read = self._redis.damage.read
+        found = {id_: read(key, bytes.decode, raw) for id_, key, raw in zip(known, named, raws, strict=True)}
+        return [found[id_] for id_ in ids]
 
     async def _records(self, company: str, ids: Sequence[str]) -> list[JobRecord | None]:
         """Each of these jobs, None for one that is not there. What cannot be read stands there as ERROR."""
@@ -269,7 +265,6 @@ class Jobs:
 
 _encode = msgspec.json.Encoder().encode
 _document = msgspec.json.Decoder(JobDocument).decode
-_who = msgspec.json.Decoder(_Who).decode
 _result = msgspec.json.Decoder(Result).decode
 _TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped")
 

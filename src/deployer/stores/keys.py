@@ -40,7 +40,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
     dpl:c:<c>:finished               zset   jobs by end
     dpl:c:<c>:open                   string number of open tasks
-    dpl:c:<c>:job:<job>              hash   doc, sha, created, n:<STATE>, open, finished, log_stream/first/last
+    dpl:c:<c>:job:<job>              hash   doc, sha, user, created, n:<STATE>, open, finished, log_stream/first/last
     dpl:c:<c>:job:<job>:tasks        list   <task>@<agent>
     dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped,
                                             reply (cmds_queue_<id>), head (what stands before its results there)

@@ -1,5 +1,5 @@
 -- SUBMIT: a job with its tasks, all or nothing.
--- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, tasks,
+-- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, user, tasks,
 -- then for each task: task id, gid:nid, wire, reply, head. `list` is queue, or control for what waits for no place at the agent.
 -- `reply`: the list that gets each result, with `head` in front of its fields; empty for none.
 -- Answers OK, DUP, CONFLICT, FULL, NO_AGENT.
@@ -9,7 +9,7 @@ local known = read(job, 'sha')[1]
 if known or redis.call('EXISTS', job) == 1 then
   return known == ARGV[2] and 'DUP' or 'CONFLICT'
 end
-local list, n = ':' .. ARGV[8], tonumber(ARGV[9])
+local list, n = ':' .. ARGV[8], tonumber(ARGV[10])
 local some = redis.pcall('GET', prefix .. 'open')
 local open = tonumber(type(some) == 'string' and some or '')
 if some and not open then -- no number: it begins anew
@@ -19,7 +19,7 @@ if (open or 0) + n > tonumber(ARGV[7]) then
   return 'FULL'
 end
 for i = 1, n do
-  local agent = 'dpl:agent:' .. ARGV[5 * i + 6]
+  local agent = 'dpl:agent:' .. ARGV[5 * i + 7]
   local its = read(agent, 'prefix', 'state')
   if its[1] ~= prefix or its[2] == 'revoked' then
     return 'NO_AGENT'
@@ -31,23 +31,23 @@ for i = 1, n do
 end
 sound(job .. ':tasks', 'list')
 redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not_after', ARGV[5],
-  'n:QUEUED', int(n), 'open', int(n))
+  'user', ARGV[9], 'n:QUEUED', int(n), 'open', int(n))
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
 redis.call('INCRBY', prefix .. 'open', int(n))
 for i = 1, n do
-  local agent = ARGV[5 * i + 6]
-  local id = ARGV[5 * i + 5] .. '@' .. agent
+  local agent = ARGV[5 * i + 7]
+  local id = ARGV[5 * i + 6] .. '@' .. agent
   sound(prefix .. 'task:' .. id, 'hash')
-  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 7])
+  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 8])
   if ARGV[8] ~= 'queue' then
     redis.call('HSET', prefix .. 'task:' .. id, 'list', ARGV[8])
   end
-  if ARGV[5 * i + 8] ~= '' then
-    redis.call('HSET', prefix .. 'task:' .. id, 'reply', ARGV[5 * i + 8], 'head', ARGV[5 * i + 9])
+  if ARGV[5 * i + 9] ~= '' then
+    redis.call('HSET', prefix .. 'task:' .. id, 'reply', ARGV[5 * i + 9], 'head', ARGV[5 * i + 10])
   end
   redis.call('RPUSH', job .. ':tasks', id)
   redis.call('ZADD', 'dpl:deadlines', ARGV[5], prefix .. '|' .. id)
-  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[5 * i + 5])
+  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[5 * i + 6])
   redis.call('PUBLISH', 'dpl:wake', agent)
 end
 return 'OK'

@@ -134,7 +134,8 @@ class Delivery(RuleBasedStateMachine):
         parts: list[object] = []
         for name, wire in zip(job.tasks, wires, strict=True):
             parts += (name.id, name.agent, wire, job.reply, b'"id":"%b"' % id_.encode() if job.reply else b"")
-        fixed = [id_, job.sha, b"{}", NOW + number, job.not_after, limits.queue, limits.open, place, len(job.tasks)]
+        bounds = [limits.queue, limits.open]
+        fixed = [id_, job.sha, b"{}", NOW + number, job.not_after, *bounds, place, "eve", len(job.tasks)]
         expected = self.model.submit(id_, job, wires, place, limits)
         assert self.scripts.run(scripts.SUBMIT, [PREFIX], *fixed, *parts).decode() == expected
         if expected == "OK":

@@ -55,6 +55,15 @@ level N, and what stands between a line `N:::` and a line `:::` is one of many l
 | 11 | debug |
 | 20, 21, 22, 23 | the job's result as JSON, YAML, TOML, HRD; the last one counts |
 | 30 | a job's result that is another job (seed 001) |
+
+## By Redis
+
+`RPUSH cmds_queue` with a document of `id`, `gid`, `nid`, `cmd`, `args` and `data` (seed 001) runs a command on agent
+`gid:nid`, where the master is set to take them (`redis_commands`); its result is `BLPOP`ed from `cmds_queue_<id>`,
+where it waits for a day. Another company than the installation's first has `c:<company's id>:` before both names.
+
+    RPUSH cmds_queue '{"id": "q1", "gid": 1, "nid": 1, "cmd": "execute", "args": {"cmd": "/bin/date"}}'
+    BLPOP cmds_queue_q1 30
 """
 HEAD = """# The REST API
 

@@ -61,11 +61,20 @@ def _check(settings: MasterSettings) -> None:
     proxies(settings)
     _check_names(settings)
     for description in settings.http:
+        kind = description.partition(":")[0]
+        if kind not in ENDPOINTS:
+            raise StartError(
+                f"http: {description!r}: there is no endpoint of type {kind!r}, only {', '.join(ENDPOINTS)}"
+            )
         if not settings.allow_plaintext and not _is_private(description, settings.auto_tls):
             raise StartError(
                 f"{description} would carry tokens in plain text over the network: "
                 "use auto_tls, ssl:, interface=127.0.0.1, or allow_plaintext"
             )
+
+
+ENDPOINTS: Final = ("tcp", "tcp6", "ssl", "unix", "systemd", "haproxy")
+"""Where the API may listen."""
 
 
 def _is_tls(description: str) -> bool:

@@ -60,8 +60,18 @@ class Options(usage.Options):
         except (StartError, WrongFailpointsError) as error:
             raise usage.UsageError(str(error)) from None
         if self["check"]:
+            self._check_policy()
             sys.stdout.write(self.settings.describe() + "\n")
             raise SystemExit(0)
+
+    def _check_policy(self) -> None:
+        from deployer_agent.platform import load_policy  # noqa: PLC0415 (only here)
+
+        settings = self.settings.values
+        try:
+            load_policy(settings.policy_file, allow_root=settings.allow_root)
+        except StartError as error:
+            raise usage.UsageError(str(error)) from None
 
 
 def makeService(options: Options) -> Service:

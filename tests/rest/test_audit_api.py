@@ -1,5 +1,9 @@
 import hashlib
 import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +12,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 from deployer.dispatch import audit
 from deployer.model.access import Role
 from deployer.protocol.ids import AgentId
+from support.seeded import COMPANY
 from support.served import Served, WireAgent
 
 
@@ -177,3 +182,31 @@ async def test_agents_that_join_and_what_they_may_not_say_are_noted(served: Serv
     assert (joined["token"], joined["address"]) == (served.seeded.join_token.kid, "127.0.0.1")
     await served.core.trail.tick()
     assert [(one["code"], one["count"]) for one in await entries(served, "limit=1")] == [("unauthorized", 1)]
+
+
+async def test_a_job_for_an_agent_that_is_not_the_users_is_denied_in_the_log(served: Served, agent: WireAgent) -> None:
+    await served.ask("POST", "/api/v1/users", json={"name": "oscar", "role": "operator", "agents": ["1:1"]})
+    token = (await served.ask("POST", "/api/v1/tokens", json={"name": "n", "user": "oscar"})).json["token"]
+    reply = await served.ask("POST", "/api/v1/jobs", json={"cmd": "ping", "target": "1:7", "id": "x"}, token=token)
+    assert (reply.status, reply.code) == (422, "no_matching_agent")
+    denied = (await served.ask("GET", "/api/v1/audit?decision=denied")).json["items"]
+    assert [(one["user"], one["object"], one["code"]) for one in denied] == [("oscar", "x/1:7", "no_matching_agent")]
+
+
+async def test_an_export_is_checked_by_the_lines_that_the_documentation_has(
+    served: Served, tmp_path: Path, agent: WireAgent
+) -> None:
+    for name in ("eve", "ann"):
+        await served.ask("POST", "/api/v1/users", json={"name": name})
+    export = (await served.ask("GET", "/api/v1/audit/export")).body
+    page = (Path(__file__).parents[2] / "docs" / "access.md").read_text()
+    code = textwrap.dedent("    import hashlib" + page.partition("    import hashlib")[2].partition("\n\nPast")[0])
+
+    def check(lines: bytes) -> int:
+        command = [sys.executable, "-c", code, COMPANY]
+        return subprocess.run(command, input=lines, capture_output=True, check=False).returncode
+
+    assert export.count(b"\n") > 2
+    assert check(export) == 0
+    assert check(export.replace(b'"eve"', b'"eva"').replace(b"/eve", b"/eva")) == 1
+    assert check(export.partition(b"\n")[2]) == 1

@@ -242,3 +242,13 @@ async def test_without_redis_the_answer_is_try_again(served: Served, agent: Wire
     assert (await served.ask("GET", "/readyz")).status == 503
     assert (await served.ask("GET", "/livez")).status == 200
     await served.seeded.redis.start(10)
+
+
+async def test_a_task_that_waits_for_an_agent_that_is_away_says_so(served: Served, agent: WireAgent) -> None:
+    for target, reason in (("1:7", None), ("1:1", "its agent is offline")):
+        await served.submit(id=f"j{target[2:]}", target=target)
+        (task,) = (await served.ask("GET", f"/api/v1/jobs/j{target[2:]}/tasks")).json["items"]
+        assert (task["state"], task["code"], task["reason"]) == ("QUEUED", None, reason)
+    await served.seeded.redis.call("HSET", keys.agent(agent.agent), "state", "overdue")
+    (task,) = (await served.ask("GET", "/api/v1/jobs/j7/tasks")).json["items"]
+    assert task["reason"].startswith("its agent is overdue, last heard of at 20")

@@ -1,5 +1,8 @@
 """What a master tells of itself to Prometheus."""
 
+import re
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
@@ -56,3 +59,12 @@ def test_lag_is_the_worst_of_late_and_fades() -> None:
     assert 1 < lag.worst < 2
     lag.stopService()
     assert clock.getDelayedCalls() == []
+
+
+async def test_every_metric_is_in_the_documentation(served: Served) -> None:
+    text = (await served.ask("GET", "/metrics")).body.decode()
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    names = set(re.findall(r"^# TYPE (deployer_\w+) (?:counter|gauge|histogram)$", text, re.MULTILINE))
+    names = {name.removesuffix("_created") for name in names}
+    assert len(names) > 5
+    assert [name for name in sorted(names) if f"`{name}`" not in page and f"`{name}_total`" not in page] == []

@@ -136,6 +136,9 @@ class Master(Service):
         )
         meter.watch("http_connections", "Open connections", lambda: len(site.connections))
         meter.watch("waiting_requests", "Requests that wait for something to happen", lambda: len(self._hub))
+        if (upkeep := self._upkeep) is not None:
+            for state in ("online", "overdue"):
+                meter.watch(f"agents_{state}", f"Agents that are {state}", lambda state=state: upkeep.present[state])  # type: ignore[misc]  # a default
         meter.watch("redis_connected", "Whether Redis answers", lambda: float(ground.redis.connected))
         meter.watch("redis_memory_ratio", "The share of Redis' memory in use", ground.memory)
         meter.watch_counts("http_refused", "Requests refused before a route", "code", lambda: site.refusals.counts)

@@ -159,7 +159,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
             HostRoutes(agents, hosts),
-            JobRoutes(dispatcher, core.requests, Values(Threads(clock))),
+            JobRoutes(dispatcher, core.requests, agents, Values(Threads(clock))),
             ScriptRoutes(library, wall),
             AgentRequestRoutes(room, wall),
             TokenRoutes(tokens, users, agents, wall, ground.tls.pin),

@@ -1,7 +1,7 @@
 """What has to be done from time to time by some master; each step is safe on several at once."""
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from twisted.application.service import MultiService
@@ -22,11 +22,12 @@ ROUNDS = 100
 
 
 class Upkeep(MultiService):
-    """Presence, expiry, retention, and the watch over Redis' memory."""
+    """Presence, expiry, retention, and the watch over Redis' memory. `present`: agents by state, a few seconds old."""
 
     def __init__(self, redis: Redis, clock: Clock, wall: WallClock) -> None:
         MultiService.__init__(self)
         self._memory_use = 0.0
+        self.present: Mapping[str, int] = {"online": 0, "overdue": 0}
         self._redis = redis
         self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
         self._installations, self._companies = Installations(redis), Companies(redis)
@@ -57,6 +58,7 @@ class Upkeep(MultiService):
 
     async def _presence(self) -> None:
         await self._agents.review_presence()
+        self.present = await self._agents.present()
 
     async def _expiry(self) -> None:
         for _ in range(ROUNDS):

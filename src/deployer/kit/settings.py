@@ -70,7 +70,8 @@ def _from_file(file: Path | None) -> dict[str, Any]:
 
 
 def _has_password(content: bytes) -> bool:
-    return _PASSWORD.search(content.decode("utf-8", "replace")) is not None
+    lines = content.decode("utf-8", "replace").splitlines()
+    return any(_PASSWORD.search(line) for line in lines if not line.lstrip().startswith("#"))
 
 
 def _require_known(layer: Mapping[str, Any], names: tuple[str, ...], source: str) -> None:

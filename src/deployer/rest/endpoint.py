@@ -188,8 +188,8 @@ class Api:
                 answer = await self._idempotency.once(caller, action, request, given.get("body"), work)
             else:
                 answer = await self._expanded(caller, declaration, request, await handler(caller, **given))
-        except (ForbiddenError, NotFoundError) as error:
-            if changes or isinstance(error, ForbiddenError):
+        except (ForbiddenError, NotFoundError, InvalidError) as error:
+            if isinstance(error, ForbiddenError) or (changes and _hides(error)):
                 await self._auditor.deny(self._auditor.asked(caller, action, request, path, body), error)
             raise
         return answer.watched(lambda: self._is_still(caller, request)) if isinstance(answer, Stream) else answer
@@ -245,6 +245,11 @@ class Api:
             return False
 
 
+def _hides(error: DeployerError) -> bool:
+    """Whether what was named is not there, or not the caller's: both are told alike."""
+    return isinstance(error, NotFoundError) or error.code.startswith("no_matching_")
+
+
 def _require(caller: Caller, needs: Permission) -> None:
     if not caller.may(needs):
         raise ForbiddenError(f"the role {caller.role.value} may not do this")
@@ -286,7 +291,10 @@ def _expand(declaration: Declaration, request: Request) -> str | None:
     values = (request.args or {}).get(expansion.PARAMETER.encode())
     if not values or declaration.method != "GET" or not expansion.expandable(declaration.returns):
         return None
-    return values[0].decode("utf-8", "replace") if len(values) == 1 else ""
+    if len(values) != 1:
+        raise MalformedError(f"the query parameter {expansion.PARAMETER!r} is given twice: put commas between names")
+    text: str = values[0].decode("utf-8", "replace")
+    return text
 
 
 def _query(kind: type[Struct], parameters: Parameters) -> Struct:

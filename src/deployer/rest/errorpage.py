@@ -16,6 +16,7 @@ FINER: Final = {
         422,
         "No agent of the company matches the target of a job, or the one that does was revoked.",
     ),
+    "no_matching_user": (422, "The company has no such user."),
     "unknown_command": (422, "Neither Deployer nor the target's own file knows this command."),
     "key_reused": (422, "This Idempotency-Key came with another request before."),
     "internal": (INTERNAL, "The master failed; its log says why, under the same request_id."),

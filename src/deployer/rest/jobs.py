@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 from deployer.dispatch.jobs import Dispatcher
@@ -22,9 +23,11 @@ from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.rest.parts import Parts
 from deployer.rest.references import AgentReference, UserReference, user_reference
+from deployer.stores.agents import Agents
 from deployer.stores.jobs import JobRecord, Places, TaskRecord
 
 MAX_WAIT_S = 60.0
+WAITING = frozenset({"QUEUED", "SENT"})
 FAR_MS = 9_999_999_999_999
 """Epoch ms of the year 2286, the last of 13 digits."""
 
@@ -185,8 +188,9 @@ class Values:
 class JobRoutes:
     """`/api/v1/jobs`."""
 
-    def __init__(self, dispatcher: Dispatcher, requests: JobRequests, values: Values) -> None:
+    def __init__(self, dispatcher: Dispatcher, requests: JobRequests, agents: Agents, values: Values) -> None:
         self._values = values
+        self._agents = agents
         self._dispatcher = dispatcher
         self._requests = requests
 
@@ -240,7 +244,8 @@ class JobRoutes:
             found = await self._dispatcher.tasks(caller.company, known_id(job), parts.at, parts.wants)
             for one in parts.take(found, [None if one is None else one.result for one in found]):
                 if one is not None and caller.sees(one.agent):
-                    parts.items.append(task_answer(job, one, await self._values.of(one.result)))
+                    answer = task_answer(job, one, await self._values.of(one.result))
+                    parts.items.append(await self._with_reason(caller, one, answer))
         return TaskPage(parts.items, parts.next)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage, query=PageQuery)
@@ -258,6 +263,19 @@ class JobRoutes:
             for one in filter(None, parts.take(found, found)):
                 parts.items.append(_run(one, await self._values.of(one)))
         return RunPage(parts.items, parts.next)
+
+    async def _with_reason(self, caller: Caller, task: TaskRecord, answer: TaskAnswer) -> TaskAnswer:
+        """What waits says why, where its agent is away."""
+        if task.state not in WAITING:
+            return answer
+        try:
+            agent = await self._agents.agent(caller.company, task.agent)
+        except NotFoundError:
+            return answer
+        if agent.state == "online":
+            return answer
+        since = "" if agent.last_seen is None else f", last heard of at {iso(agent.last_seen)}"
+        return msgspec.structs.replace(answer, reason=f"its agent is {agent.state}{since}")
 
     async def _require_seen(self, caller: Caller, job: str) -> None:
         if caller.agents is not None:

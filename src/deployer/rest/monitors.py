@@ -154,7 +154,7 @@ class MonitorRoutes:
         """Watch processes of an agent from now on."""
         agent = _agent(body.agent)
         if not caller.sees(agent):
-            raise InvalidError("/agent", "the company has no such agent")
+            raise InvalidError("/agent", "the company has no such agent", "no_matching_agent")
         _require_of(agent, body.processes)
         watched = Watched(
             id=new_id(self._wall()),

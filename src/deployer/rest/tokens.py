@@ -146,7 +146,7 @@ class TokenRoutes:
         """Make a token. Its text is in this answer and nowhere else."""
         user = await self._users.find(caller.company, body.user or caller.user)
         if user is None:
-            raise InvalidError("/user", "the company has no such user")
+            raise InvalidError("/user", "the company has no such user", "no_matching_user")
         if not is_self(caller, caller.company, user.name):
             require_above(caller, user)
         role = body.role or lesser(caller.role, user.role)

@@ -317,6 +317,11 @@ class Agents:
             self._redis.damage.found(keys.agent(agent))
             return None
 
+    async def present(self) -> dict[str, int]:
+        """How many agents of all companies are online, and how many overdue."""
+        online, overdue = await self._redis.reads([("ZCARD", keys.SEEN_ONLINE), ("ZCARD", keys.SEEN_OVERDUE)])
+        return {"online": online or 0, "overdue": overdue or 0}
+
     async def review_presence(self) -> int:
         """Let silent agents become overdue and offline; how many changed."""
         changed: int = await self._redis.run(

@@ -150,7 +150,7 @@ _watched = msgspec.json.Decoder(Watched).decode
 _REFUSALS: Final[dict[bytes, DeployerError]] = {
     b"GONE": NotFoundError("this monitor does not exist"),
     b"CHANGED": ChangedError("this monitor has changed since it was read: read it again"),
-    b"NO_AGENT": InvalidError("/agent", "the company has no such agent"),
+    b"NO_AGENT": InvalidError("/agent", "the company has no such agent", "no_matching_agent"),
     b"FULL": ConflictError(
         f"a company has at most {limits.MONITORS_PER_COMPANY} monitors, an agent {limits.MONITORS_PER_AGENT}"
     ),

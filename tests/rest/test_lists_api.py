@@ -133,6 +133,13 @@ async def _agents(served: Served, query: str, noun: str = "agents") -> list[str]
         ("region=eu&role=db", ["1:8"]),
         ("name=h", ["1:7", "1:8"]),
         ("version=none", []),
+        ("target=*", ["1:1", "1:7", "1:8"]),
+        ("target=role%3Ddb or 1:7", ["1:7", "1:8"]),
+        ("target=state%3Donline and rack%3Dr1", ["1:7"]),
+        ("target=not label.owner%3D*", ["1:1"]),
+        ("target=memory>8 and os%3D*", ["1:7"]),
+        ("target=os%3D*&role=db", []),
+        ("target=role%3D*&sort=-last_seen", ["1:7", "1:8"]),
         ("sort=last_seen", ["1:1", "1:8", "1:7"]),
         ("sort=-last_seen&role=web", ["1:7", "1:8"]),
     ],
@@ -146,6 +153,8 @@ async def test_agents_and_hosts_are_found_by_what_is_said_of_them(
     second = {"roles": ["web", "db"], "labels": {"owner": "&", "stage": "x"}, "rack": "r1", "region": "eu"}
     for name, traits in (("1:7", first), ("1:8", second)):
         assert (await served.ask("PATCH", f"/api/v1/agents/{name}", json=traits)).status == 200
+    facts = msgspec.to_builtins(HOST) | {"hostname": "h"}
+    assert (await agent.post("facts", facts)).status == 200
     for noun in ("agents", "hosts"):
         assert await _agents(served, query, noun) == found
     assert agent.agent.nid == 7
@@ -170,6 +179,7 @@ async def test_pages_hold_every_agent_once_in_any_order(served: Served, agent: W
 @pytest.mark.parametrize(
     "query",
     [
+        *("target=", "target=nid", "target=colour%3Dred"),
         *("state=dead", "sort=colour", "labels=", "labels=a%3Db,", "labels=-a", "rack=a%20b"),
         *("cursor=a~1.1", "sort=name&cursor=1.1", "sort=name&cursor=a~1.0", "sort=name&cursor=*~1.1"),
     ],

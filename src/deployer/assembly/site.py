@@ -30,6 +30,7 @@ from deployer.rest.authentication import Authenticator
 from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.errorpage import ErrorRoutes
+from deployer.rest.fleet import Fleet
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
@@ -153,7 +154,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AboutRoutes(describe_api, ground.meter.text),
             ErrorRoutes(),
             HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
-            AgentRoutes(agents, wall),
+            AgentRoutes(agents, Fleet(agents, hosts), wall),
             ActivityRoutes(agents, activities, jobs),
             AssignmentRoutes(agents, activities, jobs),
             AuditRoutes(core.audits),

@@ -13,7 +13,7 @@ from deployer.protocol.traits import Traits
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
-from deployer.rest.fleet import FleetQuery, fleet_page
+from deployer.rest.fleet import Fleet, FleetQuery
 from deployer.rest.references import (
     CompanyReference,
     HostReference,
@@ -88,14 +88,15 @@ class AgentRoutes:
 
     log = Logger()
 
-    def __init__(self, agents: Agents, wall: WallClock) -> None:
+    def __init__(self, agents: Agents, fleet: Fleet, wall: WallClock) -> None:
         self._agents = agents
+        self._fleet = fleet
         self._wall = wall
 
     @endpoint("GET", "/api/v1/agents", needs=Permission.READ, returns=AgentPage, query=FleetQuery)
     async def list_all(self, caller: Caller, query: FleetQuery) -> AgentPage:
         """Agents that the caller may use, by number. A page may hold fewer than `limit` and have a next."""
-        page = await fleet_page(self._agents, caller, query)
+        page = await self._fleet.page(caller, query)
         return AgentPage([_answer(one) for one in page.records], page.next)
 
     @endpoint("GET", "/api/v1/agents/<agent>", needs=Permission.READ, returns=AgentAnswer)

@@ -2,18 +2,21 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from deployer.errors import MalformedError
 from deployer.model.access import Caller
+from deployer.model.targets import MAX_CHARS, BadTarget, Candidate, parse
 from deployer.protocol.ids import AgentId
 from deployer.protocol.traits import Word
 from deployer.rest.paging import PageQuery
 from deployer.stores.agents import AgentRecord, Agents, AgentState
+from deployer.stores.hosts import HostRecord, Hosts
 
+GB: Final = 1_000_000_000
 READ: Final = 100
 A_PAGE: Final = 1000
 """So many agents are looked at for one page: one of what is rare may be short, or empty, and go on."""
@@ -29,13 +32,15 @@ Labels = Annotated[
         description="As owner=eve,stage: the label owner with this value and the label stage with any",
     ),
 ]
-Named = tuple[AgentRecord, str]
 Hostname = Annotated[str, Meta(max_length=255)]
 _PLACE = re.compile(r"(?:([A-Za-z0-9_-]{0,340})~)?([1-9][0-9]{0,9})\.([1-9][0-9]{0,9})", re.ASCII)
 
 
 class FleetQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """Which agents, by their state and what is said of them; what is left out is any. In which order."""
+    """Which agents, by their state and what is said of them; what is left out is any. In which order.
+
+    `target` is an expression as a job's.
+    """
 
     state: AgentState | None = None
     name: Hostname | None = None
@@ -46,14 +51,16 @@ class FleetQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     zone: Word | None = None
     datacenter: Word | None = None
     region: Word | None = None
+    target: Annotated[str, Meta(max_length=MAX_CHARS)] | None = None
     sort: Literal["id", "name", "-name", "last_seen", "-last_seen"] = "id"
 
-    def fits(self, record: AgentRecord, name: str) -> bool:
-        """Whether an agent, or the host under it, of this name is one of those."""
+    def fits(self, seen: "Seen") -> bool:
+        """Whether an agent is one of those, as far as `target` does not say."""
+        record = seen.record
         traits = record.traits
         pairs = (
             (self.state, record.state),
-            (self.name, name),
+            (self.name, seen.name),
             (self.version, record.version),
             (self.rack, traits.rack),
             (self.zone, traits.zone),
@@ -70,6 +77,9 @@ class FleetPage(Struct, frozen=True):
 
     records: list[AgentRecord]
     next: str | None
+
+
+Fits = Callable[["Seen"], bool]
 
 
 class Keyed(Struct, frozen=True):
@@ -108,44 +118,88 @@ class Place(Struct, frozen=True):
             raise MalformedError("this cursor was not made here") from None
 
 
-Names = Callable[[Sequence[AgentRecord]], Awaitable[Sequence[str]]]
-"""What agents, or the hosts under them, are called."""
+class Seen(Struct, frozen=True):
+    """An agent, its host as far as it has told of it, and the name by which it is listed."""
+
+    record: AgentRecord
+    host: HostRecord | None
+    name: str
 
 
-async def hostnames(records: Sequence[AgentRecord]) -> Sequence[str]:
-    """As they said themselves when they opened their session."""
-    return [one.hostname for one in records]
+class Fleet:
+    """A company's agents and the hosts under them."""
+
+    def __init__(self, agents: Agents, hosts: Hosts) -> None:
+        self._agents = agents
+        self._hosts = hosts
+
+    async def page(self, caller: Caller, query: FleetQuery, *, by_host: bool = False) -> FleetPage:
+        """A page of agents that the caller may use; `by_host`: their names are those of their hosts."""
+        fits = _filter(query)
+        has_hosts = by_host or query.target is not None
+
+        async def every(after: AgentId | None) -> AsyncIterator[Seen]:
+            while found := await self._agents.agents(caller.company, after, READ, caller.agents):
+                ids = [one.id for one in found]
+                hosts = await self._hosts.records(ids) if has_hosts else [None] * len(found)
+                for one, host in zip(found, hosts, strict=True):
+                    yield Seen(one, host, host.summary.name if by_host and host is not None else one.hostname)
+                after = ids[-1]
+
+        return await _by_number(query, fits, every) if query.sort == "id" else await _by_key(query, fits, every(None))
 
 
-async def fleet_page(agents: Agents, caller: Caller, query: FleetQuery, names: Names = hostnames) -> FleetPage:
-    """A page of the company's agents as far as the caller may use them."""
-    if query.sort == "id":
-        return await _by_number(query, lambda after: _all(agents, caller, after, names))
-    return await _by_key(query, _all(agents, caller, None, names))
+def candidate(agent: AgentRecord, host: HostRecord | None) -> Candidate:
+    """What a target may be about."""
+    known = None if host is None else host.summary
+    return Candidate(
+        id=agent.id,
+        name=agent.hostname,
+        state=agent.state,
+        version=agent.version,
+        traits=agent.traits,
+        os=None if known is None else known.os,
+        cpu=None if known is None else known.cpu,
+        cores=None if known is None else known.cores,
+        memory=None if known is None else known.memory / GB,
+    )
 
 
-async def _by_number(query: FleetQuery, after_one: Callable[[AgentId | None], AsyncIterator[Named]]) -> FleetPage:
+def _filter(query: FleetQuery) -> Fits:
+    """Whether an agent is one of those; MalformedError for a target that is none."""
+    if query.target is None:
+        return query.fits
+    try:
+        target = parse(query.target)
+    except BadTarget as error:
+        raise MalformedError(f"in the query: target: {error}") from None
+    return lambda seen: query.fits(seen) and target.takes(candidate(seen.record, seen.host))
+
+
+async def _by_number(
+    query: FleetQuery, fits: Fits, every: Callable[[AgentId | None], AsyncIterator[Seen]]
+) -> FleetPage:
     found: list[AgentRecord] = []
     looked = 0
-    async for one, name in after_one(None if query.cursor is None else Place.parse(query.cursor, keyed=False).agent):
-        if query.fits(one, name):
+    async for seen in every(None if query.cursor is None else Place.parse(query.cursor, keyed=False).agent):
+        if fits(seen):
             if len(found) == query.limit:
                 return FleetPage(found, str(Place(found[-1].id)))
-            found.append(one)
+            found.append(seen.record)
         looked += 1
         if looked == A_PAGE:
-            return FleetPage(found, str(Place(one.id)))
+            return FleetPage(found, str(Place(seen.record.id)))
     return FleetPage(found, None)
 
 
-async def _by_key(query: FleetQuery, every: AsyncIterator[Named]) -> FleetPage:
+async def _by_key(query: FleetQuery, fits: Fits, every: AsyncIterator[Seen]) -> FleetPage:
     """MalformedError when there are too many to sort."""
     place = None if query.cursor is None else Place.parse(query.cursor, keyed=True)
     key = _KEYS[query.sort.removeprefix("-")]
     found: list[Keyed] = []
-    async for one, name in every:
-        if query.fits(one, name):
-            found.append(Keyed(key(one, name), one.id, one))
+    async for seen in every:
+        if fits(seen):
+            found.append(Keyed(key(seen), seen.record.id, seen.record))
             if len(found) > SORTED:
                 raise MalformedError(
                     f"more than {SORTED} agents cannot be sorted: ask for fewer by state, role or labels"
@@ -161,13 +215,6 @@ def _key(text: str | None) -> bytes | None:
     return None if text is None else urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-async def _all(agents: Agents, caller: Caller, after: AgentId | None, names: Names) -> AsyncIterator[Named]:
-    while found := await agents.agents(caller.company, after, READ, caller.agents):
-        for pair in zip(found, await names(found), strict=True):
-            yield pair
-        after = found[-1].id
-
-
 def _is_behind(its: tuple[bytes, AgentId], place: Place, sort: str) -> bool:
     there = (place.key or b"", place.agent)
     return its < there if sort.startswith("-") else its > there
@@ -178,7 +225,7 @@ def _has(labels: Mapping[str, str], wanted: str | None) -> bool:
     return all(name in labels and (not equals or labels[name] == value) for name, equals, value in pairs)
 
 
-_KEYS: Final[Mapping[str, Callable[[AgentRecord, str], bytes]]] = {
-    "name": lambda _, name: name.encode("utf-8", "surrogatepass")[:KEY_BYTES],
-    "last_seen": lambda one, _: b"%015d" % (one.last_seen or 0),
+_KEYS: Final[Mapping[str, Callable[[Seen], bytes]]] = {
+    "name": lambda seen: seen.name.encode("utf-8", "surrogatepass")[:KEY_BYTES],
+    "last_seen": lambda seen: b"%015d" % (seen.record.last_seen or 0),
 }

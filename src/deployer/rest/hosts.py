@@ -1,7 +1,6 @@
 """Hosts: what the machines under the agents are, and how they became so."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,13 +14,11 @@ from deployer.rest.agents import change_traits, known_agent, traits_etag
 from deployer.rest.answers import Answer
 from deployer.rest.conditional import Match
 from deployer.rest.endpoint import endpoint
-from deployer.rest.fleet import FleetQuery, fleet_page
+from deployer.rest.fleet import GB, Fleet, FleetQuery
 from deployer.rest.paging import PageQuery
 from deployer.rest.references import AgentReference, host_href
 from deployer.stores.agents import AgentRecord, Agents
 from deployer.stores.hosts import HostRecord, Hosts
-
-GB: Final = 1_000_000_000
 
 
 class FactsReference(Struct, frozen=True):
@@ -96,18 +93,15 @@ class HostRoutes:
 
     def __init__(self, agents: Agents, hosts: Hosts) -> None:
         self._agents = agents
+        self._fleet = Fleet(agents, hosts)
         self._hosts = hosts
 
     @endpoint("GET", "/api/v1/hosts", needs=Permission.READ, returns=HostPage, query=FleetQuery)
     async def list_all(self, caller: Caller, query: FleetQuery) -> HostPage:
         """Hosts of agents that the caller may use. A page may hold fewer than `limit` and have a next."""
-        page = await fleet_page(self._agents, caller, query, self._names)
+        page = await self._fleet.page(caller, query, by_host=True)
         records = await self._hosts.records([one.id for one in page.records])
         return HostPage([_answer(*pair) for pair in zip(page.records, records, strict=True)], page.next)
-
-    async def _names(self, agents: Sequence[AgentRecord]) -> Sequence[str]:
-        records = await self._hosts.records([one.id for one in agents])
-        return [_name(*pair) for pair in zip(agents, records, strict=True)]
 
     @endpoint("GET", "/api/v1/hosts/<host>", needs=Permission.READ, returns=HostAnswer)
     async def show(self, caller: Caller, host: str) -> Answer:

@@ -75,6 +75,7 @@ def test_a_job_that_is_waited_for_gives_its_exit_code(master: ScriptedMaster, cl
 
 
 def test_a_log_is_shown_whole_or_followed(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/jobs/j1", answer(JOB))
     master.on("GET /api/v1/jobs/j1/log", page({"agent": "1:1", "level": 1, "data": "a"}))
     assert cli("log", "j1").stdout == "a\n"
     dropped = 'event: dropped\ndata: {"dropped": 3}\n\n'
@@ -82,6 +83,20 @@ def test_a_log_is_shown_whole_or_followed(master: ScriptedMaster, cli: Cli) -> N
     result = cli("log", "-f", "j1")
     assert (result.stdout, result.stderr) == ("b\n", "deployer: 3 messages were dropped here\n")
     assert json.loads(cli("log", "-f", "--json", "j1").stdout)["items"][0]["data"] == "b"
+
+
+def test_the_log_of_several_agents_says_who_said_what(master: ScriptedMaster, cli: Cli) -> None:
+    counts = {"OK": 2}
+    master.on("GET /api/v1/jobs/j1", answer({**JOB, "tasks": {"href": "x", "counts": counts}}))
+    items = [
+        {"agent": "1:7", "level": 1, "data": "a\nb"},
+        {"agent": "1:8", "level": 2, "data": "c"},
+        {"agent": "1:8", "level": 7, "data": "d"},
+    ]
+    master.on("GET /api/v1/jobs/j1/log", answer({"items": items, "next": None}))
+    shown = cli("log", "j1")
+    assert shown.stdout == "1:7  a\n1:7  b\n"
+    assert shown.stderr == "1:8  c\n1:8  warning: d\n"
 
 
 def test_cancel_asks_for_the_end(master: ScriptedMaster, cli: Cli) -> None:

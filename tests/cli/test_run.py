@@ -241,3 +241,14 @@ def test_output_is_written_as_it_comes(master: ScriptedMaster, environment: dict
         over.set()
         assert program.communicate(timeout=20)[0] == b"second\n"
     assert program.returncode == 0
+
+
+def test_a_job_for_many_names_each_and_asks_for_as_many_as_are_wanted(master: ScriptedMaster, cli: Cli) -> None:
+    counts = {"QUEUED": 2}
+    job = {"id": "j1", "state": "QUEUED", "cmd": "execute", "target": "role=web", "created": "x"}
+    master.on("POST /api/v1/jobs", answer({**job, "tasks": {"href": "x", "counts": counts}}, 202))
+    for given, sent in (("all", "all"), ("one", "one"), ("3", 3)):
+        assert cli("run", "-t", "role=web", "--fanout", given, "--no-wait", "--", "x").exit_code == 0
+        assert master.asked[-1].body["fanout"] == sent
+    for wrong in ("0", "some", "-1", "²"):
+        assert cli("run", "-t", "role=web", f"--fanout={wrong}", "--no-wait", "--", "x").exit_code == 2

@@ -85,7 +85,7 @@ async def test_the_same_id_with_another_body_is_a_conflict(served: Served, agent
         ({"cmd": "kill", "args": {"id": "x", "signal": "FOO"}}, "/args/signal"),
         ({"cmd": 5}, "/cmd"),
         ({"target": "1"}, "/target"),
-        ({"target": "*"}, "/target"),
+        ({"target": "role=none"}, "/target"),
         ({"target": "9:9"}, "/target"),
         ({"target": ["1:1"]}, "/target"),
         ({"id": "a/../b"}, "/id"),

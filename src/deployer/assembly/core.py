@@ -17,11 +17,14 @@ from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
+from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
+from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents
 from deployer.stores.audit import Audits
 from deployer.stores.commandqueue import CommandQueue
+from deployer.stores.hosts import Hosts
 from deployer.stores.installation import Installation, Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
@@ -64,9 +67,11 @@ def build_core(ground: Ground) -> Core:
     agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
     dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
     audits = Audits(ground.redis)
+    fleet = Fleet(agents, Hosts(ground.redis))
+    requests = JobRequests(dispatcher, agents, library, fleet, Activities(ground.redis))
     watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, JobRequests(dispatcher, agents, library), audits, trail, watch)
+    return Core(agents, library, dispatcher, requests, audits, trail, watch)
 
 
 def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:

@@ -3,7 +3,7 @@
 import click
 
 from deployer.cli.options import Common, common
-from deployer.cli.output import Printer, document
+from deployer.cli.output import Printer, document, is_for_many
 from deployer.client.records import Message
 
 
@@ -13,10 +13,11 @@ from deployer.client.records import Message
 @common
 def command(told: Common, job_id: str, follow: bool) -> None:  # noqa: FBT001 (click passes it by name)
     """Show what a job has put out."""
-    messages = told.client().log(job_id, follow=follow)
+    client = told.client()
+    messages = client.log(job_id, follow=follow)
     if told.json:
         document({"items": [message.document for message in messages if isinstance(message, Message)]})
         return
-    printer = Printer()
+    printer = Printer(named=is_for_many(client.job(job_id)))
     for message in messages:
         printer.show(message)

@@ -9,7 +9,7 @@ from typing import IO, Any, Final
 
 import click
 
-from deployer.client.records import Dropped, Message
+from deployer.client.records import Dropped, Job, Message
 from deployer.protocol import levels
 
 NAMES: Final = {
@@ -54,10 +54,17 @@ def document(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def is_for_many(job: Job) -> bool:
+    """Whether a job has tasks on several agents."""
+    return sum(job.counts.values()) > 1
+
+
 class Printer:
     """Writes output of jobs as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, named: bool = False) -> None:
+        """`named`: each line begins with its agent, since there are several."""
+        self._named = named
         self._out = _Stream("stdout")
         self._err = _Stream("stderr")
 
@@ -66,12 +73,15 @@ class Printer:
         if isinstance(item, Dropped):
             say(f"{item.count} messages were dropped here")
         elif item.level in _TO_STDOUT:
-            self._out.write(item.data)
+            self._out.write(self._lines(item, ""))
         elif item.level == levels.STDERR:
-            self._err.write(item.data)
+            self._err.write(self._lines(item, ""))
         else:
-            name = NAMES.get(item.level, f"level {item.level}")
-            self._err.write("\n".join(f"{name}: {line}" for line in item.data.split("\n")))
+            self._err.write(self._lines(item, f"{NAMES.get(item.level, f'level {item.level}')}: "))
+
+    def _lines(self, item: Message, head: str) -> str:
+        front = f"{item.agent}  {head}" if self._named else head
+        return "\n".join(front + line for line in item.data.split("\n")) if front else item.data
 
 
 class _Stream:

@@ -10,11 +10,13 @@ import click
 from deployer.cli import exits
 from deployer.cli.job import with_tasks
 from deployer.cli.options import Common, common
-from deployer.cli.output import Printer, document, say
+from deployer.cli.output import Printer, document, is_for_many, say
 from deployer.cli.runoptions import arguments, process_options
 from deployer.client.client import Client, new_id
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Ended, Job, Message, Task
+
+MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,14 @@ class Wishes:
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--target", "-t", required=True, metavar="GID:NID", help="The agent.")
+@click.option(
+    "--target",
+    "-t",
+    required=True,
+    metavar="EXPR",
+    help="The agent as GID:NID, or an expression as `role=web and os=linux`.",
+)
+@click.option("--fanout", metavar="all|one|N", help="On all agents that are meant, on one of them, or on so many.")
 @process_options
 @click.option("--data-file", metavar="FILE", help="UTF-8 text for its standard input; - reads ours.")
 @click.option("--id", "job_id", metavar="ID", help="The job's id; the same id again does not run twice.")
@@ -48,11 +57,21 @@ def command(told: Common, argv: tuple[str, ...], **options: Any) -> None:
     job_id = options["job_id"] or new_id()
     client = told.client()
     try:
-        job = client.submit("execute", args, target=options["target"], data=data, job_id=job_id)
+        fanout = _fanout(options["fanout"])
+        more = {} if fanout is None else {"fanout": fanout}
+        job = client.submit("execute", args, target=options["target"], data=data, job_id=job_id, **more)
         code = _attend(told, client, job, wishes)
     except KeyboardInterrupt:
         code = _interrupted(client, job_id)
     click.get_current_context().exit(code)
+
+
+def _fanout(text: str | None) -> str | int | None:
+    if text is None or text in {"all", "one"}:
+        return text
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MOST):
+        raise click.BadParameter(f"{text!r} is neither all, nor one, nor a number from 1 on", param_hint="--fanout")
+    return int(text)
 
 
 def _data(source: str | None) -> str:
@@ -87,7 +106,7 @@ def _attend(told: Common, client: Client, job: Job, wishes: Wishes) -> int:
 
 
 def _follow(client: Client, job: Job) -> Job:
-    printer = Printer()
+    printer = Printer(named=is_for_many(job))
     for item in client.follow(job.id):
         if isinstance(item, Ended):
             return item.job
@@ -96,7 +115,7 @@ def _follow(client: Client, job: Job) -> Job:
 
 
 def _print_log(client: Client, job: Job) -> None:
-    printer = Printer()
+    printer = Printer(named=is_for_many(job))
     for item in client.log(job.id):
         printer.show(item)
 

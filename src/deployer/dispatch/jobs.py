@@ -1,7 +1,8 @@
 """Jobs from a client's request to their last task's end."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,12 +10,13 @@ from msgspec import Raw, Struct
 from twisted.logger import Logger
 
 from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFullError
-from deployer.kit.clock import WallClock, epoch_ms
+from deployer.kit.clock import WallClock, epoch_ms, sleep
 from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller
 from deployer.model.jobs import job_state
+from deployer.model.placement import Fanout
 from deployer.protocol import codes
 from deployer.protocol.commands import CONTROL, KillArgs, SignedCommand, sha256_text
 from deployer.protocol.ids import AgentId, new_id
@@ -26,18 +28,29 @@ from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTas
 
 KILL = "kill"
 _PAGE = 100
+SIGNED_A_TURN: Final = 50
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """What a client asks for, checked. `not_after`: epoch ms. `reply`: the list in Redis that gets its results."""
+    """What a client asks for, checked, and the agents that its target means.
+
+    `not_after`: epoch ms. `reply`: the list in Redis that gets its results.
+    """
 
     id: str | None
     cmd: str
     args: Struct
     data: str
-    target: AgentId
+    target: str
+    agents: Sequence[AgentId]
     not_after: int | None
     reply: str = ""
+    fanout: Fanout = "all"
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one agent was asked for by its number."""
+        return [str(one) for one in self.agents] == [self.target]
 
 
 class Dispatcher:
@@ -63,13 +76,13 @@ class Dispatcher:
         if self._memory() >= limits.MEMORY_REFUSAL:
             raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
         document = self._document(caller, new)
-        wire = self._wire(caller.company, document, new)
+        tasks = [task async for task in self._tasks_of(caller.company, document, new)]
         reach("submit_begun")
         answer = await self._jobs.submit(
             caller.company,
             document,
             _fingerprint(new),
-            [NewTask(document.id, new.target, wire, new.reply, _head(document, new) if new.reply else b"")],
+            tasks,
             control=new.cmd in CONTROL,
         )
         reach("submit_stored")
@@ -81,7 +94,7 @@ class Dispatcher:
                 cmd=document.cmd,
                 target=document.target,
             )
-            return JobRecord(document, {"QUEUED": 1}, None, None, "", ""), True
+            return JobRecord(document, {"QUEUED": len(tasks)}, None, None, "", ""), True
         if answer == "DUP":
             return await self._jobs.job(caller.company, document.id), False
         raise _refusal(answer)
@@ -163,18 +176,27 @@ class Dispatcher:
             id=new.id or new_id(self._wall()),
             cmd=new.cmd,
             args=Raw(_encode(new.args)),
-            target=str(new.target),
+            target=new.target,
             user=caller.user,
             created=created,
             not_after=not_after,
+            agents=() if new.is_one else [str(one) for one in new.agents],
         )
 
-    def _wire(self, company: str, document: JobDocument, new: NewJob) -> bytes:
+    async def _tasks_of(self, company: str, document: JobDocument, new: NewJob) -> AsyncIterator[NewTask]:
+        """A task for each agent. To sign is slow: others have their turn in between."""
+        for number, agent in enumerate(new.agents, 1):
+            head = _head(document, agent) if new.reply else b""
+            yield NewTask(document.id, agent, self._wire(company, document, new, agent), new.reply, head)
+            if number % SIGNED_A_TURN == 0:
+                await sleep(self._hub.clock, 0)
+
+    def _wire(self, company: str, document: JobDocument, new: NewJob, agent: AgentId) -> bytes:
         command = SignedCommand(
             id=document.id,
             company=company,
-            gid=new.target.gid,
-            nid=new.target.nid,
+            gid=agent.gid,
+            nid=agent.nid,
             cmd=document.cmd,
             args=document.args,
             data_sha256=sha256_text(new.data),
@@ -222,12 +244,12 @@ LOST_RESULT = _encode(
 )
 
 
-def _head(document: JobDocument, new: NewJob) -> bytes:
+def _head(document: JobDocument, agent: AgentId) -> bytes:
     """The fields of seed 001's result that the agent's own result lacks."""
     known = {
         "id": document.id,
-        "gid": new.target.gid,
-        "nid": new.target.nid,
+        "gid": agent.gid,
+        "nid": agent.nid,
         "cmd": document.cmd,
         "args": document.args,
     }
@@ -249,4 +271,6 @@ def kill_id(task_id: str) -> str:
 
 def _fingerprint(new: NewJob) -> str:
     """What two requests with one id must share to be the same job."""
-    return hashlib.sha256(_canonical([new.cmd, new.args, new.data, str(new.target), new.not_after])).hexdigest()
+    asked = [new.cmd, new.args, new.data, new.target, new.not_after]
+    more = [] if new.fanout == "all" else [new.fanout]
+    return hashlib.sha256(_canonical([*asked, *more])).hexdigest()

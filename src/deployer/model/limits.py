@@ -3,6 +3,7 @@
 from typing import Final
 
 QUEUE_PER_AGENT: Final = 10_000
+TASKS_PER_JOB: Final = 500
 OPEN_PER_COMPANY: Final = 100_000
 LOG_SHARE_BYTES: Final = 64 * 1024 * 1024
 """A task's share of the log at the master."""

@@ -9,10 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from deployer.dispatch.jobs import Dispatcher, NewJob
-from deployer.errors import UnavailableError
+from deployer.errors import MalformedError, UnavailableError
 from deployer.model.access import Caller
 from deployer.protocol.getmsgs import GetMsgsArgs
-from deployer.protocol.ids import AgentId
 from deployer.stores.jobs import JobRecord
 
 PREFIX: Final = "agent."
@@ -57,9 +56,11 @@ class AgentLogs:
         args = GetMsgsArgs(
             jobid=document.id, order="asc", cursor=str(after), limit=count, levels=wanted.loglevels_ac or "*"
         )
-        agent = AgentId.parse(document.target)
+        agent = document.agent
+        if agent is None:
+            raise MalformedError("this cursor was not made here")
         until = self._dispatcher.now_ms() + EXPIRES_MS
-        new = NewJob(id=None, cmd=COMMAND, args=args, data="", target=agent, not_after=until)
+        new = NewJob(id=None, cmd=COMMAND, args=args, data="", target=str(agent), agents=[agent], not_after=until)
         asked, _ = await self._dispatcher.submit_and_wait(caller, new, WAIT_S)
         task = await self._dispatcher.task(caller.company, asked.document.id, agent)
         if task.result is None or task.result.state != "OK":

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from deployer.errors import MalformedError
 from deployer.model.access import Caller
-from deployer.model.targets import MAX_CHARS, BadTarget, Candidate, parse
+from deployer.model.targets import MAX_CHARS, BadTarget, Candidate, Target, parse
 from deployer.protocol.ids import AgentId
 from deployer.protocol.traits import Word
 from deployer.rest.paging import PageQuery
@@ -147,6 +147,18 @@ class Fleet:
                 after = ids[-1]
 
         return await _by_number(query, fits, every) if query.sort == "id" else await _by_key(query, fits, every(None))
+
+    async def meant(self, caller: Caller, target: Target, most: int) -> list[AgentRecord]:
+        """The agents that a target means among those that the caller may use, at most one more than `most`."""
+        found: list[AgentRecord] = []
+        after: AgentId | None = None
+        while len(found) <= most and (page := await self._agents.agents(caller.company, after, READ, caller.agents)):
+            hosts = await self._hosts.records([one.id for one in page])
+            for one, host in zip(page, hosts, strict=True):
+                if one.state != "revoked" and target.takes(candidate(one, host)):
+                    found.append(one)
+            after = page[-1].id
+        return found[: most + 1]
 
 
 def candidate(agent: AgentRecord, host: HostRecord | None) -> Candidate:

@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from deployer.errors import MalformedError
 from deployer.model.access import Caller, Permission
-from deployer.protocol.ids import AgentId
 from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
 from deployer.rest.agentlog import PREFIX, AgentLogs
@@ -86,7 +85,9 @@ class JobLogRoutes:
         """Where the log goes on with the agent, when the master's share was not all of it."""
         if record.damaged:
             return None
-        agent = AgentId.parse(record.document.target)
+        agent = record.document.agent
+        if agent is None:  # each of several agents keeps its own
+            return None
         task = await self._jobs.task(caller.company, record.document.id, agent)
         if not task.log_dropped:
             return None

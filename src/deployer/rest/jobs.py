@@ -285,7 +285,7 @@ class JobRoutes:
 def is_seen(caller: Caller, record: JobRecord) -> bool:
     """Whether a job is on an agent that the caller may use; a damaged one is on none."""
     try:
-        return caller.agents is None or caller.sees(AgentId.parse(record.document.target))
+        return caller.agents is None or any(map(caller.sees, record.document.places))
     except ValueError:
         return False
 

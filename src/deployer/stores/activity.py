@@ -75,6 +75,12 @@ class Activities:
             running=[raw.decode("utf-8", "replace").rpartition("@")[0] for raw in running],
         )
 
+    async def loads(self, agents: Sequence[AgentId]) -> list[int]:
+        """How many tasks each of these agents has to do."""
+        wanted = [(command, f"{keys.agent(one)}:{name}") for one in agents for command, name, _ in _SIZES.values()]
+        sizes = await self._redis.reads(wanted)
+        return [sum(size or 0 for size in sizes[3 * n : 3 * n + 3]) for n in range(len(agents))]
+
     async def open_tasks(self, agent: AgentId, state: str, start: int, count: int) -> list[str]:
         """Tasks that run, then those that were sent, then those that wait, from the `start`-th on; kills are none."""
         wanted = _STAGES if state == "open" else (state,)

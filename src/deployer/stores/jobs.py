@@ -24,8 +24,8 @@ MOST_RESULT_BYTES: Final = 8 * 1024 * 1024
 """Longer than any result is that was taken here."""
 
 
-class JobDocument(Struct, frozen=True, kw_only=True):
-    """What of a job never changes. Times are epoch ms."""
+class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a job never changes. Times are epoch ms. `agents`: those that its target meant; none: it is one agent."""
 
     id: str
     cmd: str
@@ -34,6 +34,17 @@ class JobDocument(Struct, frozen=True, kw_only=True):
     user: str
     created: int
     not_after: int
+    agents: Sequence[str] = ()
+
+    @property
+    def agent(self) -> AgentId | None:
+        """The only agent that was asked for; None where the target was an expression."""
+        return None if self.agents else AgentId.parse(self.target)
+
+    @property
+    def places(self) -> list[AgentId]:
+        """All agents that it was for."""
+        return [AgentId.parse(one) for one in self.agents or (self.target,)]
 
 
 class NewTask(Struct, frozen=True):
@@ -278,7 +289,7 @@ def _job(flat: list[bytes]) -> JobRecord:
     document = _document(fields[b"doc"])
     if bytes(document.args)[:1] != b"{":
         raise ValueError("the arguments of a command are an object")
-    AgentId.parse(document.target)
+    _ = document.places
     first, last, stream = (fields.get(name, b"") for name in (b"log_first", b"log_last", b"log_stream"))
     has_log = bool(stream and _ENTRY.fullmatch(first) and _ENTRY.fullmatch(last))
     return JobRecord(

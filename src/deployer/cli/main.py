@@ -18,6 +18,12 @@ COMMANDS = {
     "job": ("deployer.cli.job", "Show a job and its tasks."),
     "log": ("deployer.cli.log", "Show what a job has put out."),
     "cancel": ("deployer.cli.cancel", "End a job."),
+    "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
+    "scripts": ("deployer.cli.scripts", "List scripts; put, show and remove them."),
+    "users": ("deployer.cli.users", "List users; make, change and remove them."),
+    "tokens": ("deployer.cli.tokens", "List tokens of users; make and revoke them."),
+    "join-tokens": ("deployer.cli.tokens:joining", "List tokens by which agents join; make and revoke them."),
+    "audit": ("deployer.cli.audit", "Show who did what, and what was refused."),
 }
 
 
@@ -32,7 +38,8 @@ class Commands(click.Group):
         """Import the module of one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)

@@ -171,6 +171,36 @@ class Client:
         for chunk in self._transport.stream(_path(job_id) + "/log", headers):
             yield from filter(None, map(_read_event, parser.feed(chunk)))
 
+    def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Document]:
+        """What a list has, as the master sends it: `client.items("/api/v1/users")`."""
+        return self._items(path, limit, **query)
+
+    def get(self, path: str) -> Document:
+        """One thing, as the master sends it."""
+        found: Document = self._transport.ask("GET", path)
+        return found
+
+    def make(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Ask for something new; what is lost on the way and sent again is made once (Idempotency-Key)."""
+        headers = {"Idempotency-Key": new_id()}
+        made: Document = self._transport.ask("POST", path, body=dict(body), headers=headers)
+        return made
+
+    def change(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Change what is named of a thing."""
+        changed: Document = self._transport.ask("PATCH", path, body=dict(body))
+        return changed
+
+    def put(self, path: str, body: str | Mapping[str, Any]) -> Document:
+        """Put a text, or a document, in a place."""
+        kept: Document = self._transport.ask("PUT", path, body=body if isinstance(body, str) else dict(body))
+        return kept
+
+    def remove(self, path: str) -> Document:
+        """Remove a thing."""
+        gone: Document = self._transport.ask("DELETE", path)
+        return gone
+
     def _items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Document]:
         """Items of all pages, up to `limit`."""
         cursor: str | None = None

@@ -62,13 +62,20 @@ class Transport:
             self._connection.close()
             self._connection = None
 
-    def ask(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: object = None) -> Any:
-        """Send, again while the master is away or busy, and decode the JSON of the answer."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send, again while the master is away or busy, and decode the JSON of the answer. A text is sent as it is."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = path + ("?" + urlencode(given) if given else "")
 
         def send() -> tuple[http.client.HTTPResponse, bytes]:
-            response = self._send(method, target, body, {}, self._timeout_s)
+            response = self._send(method, target, body, headers or {}, self._timeout_s)
             return response, response.read()
 
         response, answer = self._until_answered(send)
@@ -135,7 +142,10 @@ class Transport:
             connection.sock.settimeout(timeout_s)
         sent = {**self._headers, **headers}
         data = None
-        if body is not None:
+        if isinstance(body, str):
+            sent["Content-Type"] = "text/plain; charset=utf-8"
+            data = body.encode()
+        elif body is not None:
             sent["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
         connection.request(method, self._prefix + target, data, sent)

@@ -96,8 +96,15 @@ class Dispatcher:
             )
             return JobRecord(document, {"QUEUED": len(tasks)}, None, None, "", ""), True
         if answer == "DUP":
-            return await self._jobs.job(caller.company, document.id), False
+            return await self._same(caller, document.id), False
         raise _refusal(answer)
+
+    async def _same(self, caller: Caller, job_id: str) -> JobRecord:
+        """The job that was submitted before; to who may use none of its agents it is another one."""
+        record = await self._jobs.job(caller.company, job_id)
+        if not any(map(caller.sees, record.document.places)):
+            raise _refusal("CONFLICT")
+        return record
 
     async def submit_and_wait(self, caller: Caller, new: NewJob, wait_s: float) -> tuple[JobRecord, bool]:
         """The same, once the job is final or `wait_s` seconds are over."""

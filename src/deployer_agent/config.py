@@ -14,7 +14,7 @@ from deployer.kit.settings import Settings, SettingsError, load
 from deployer.protocol.commands import ARGUMENTS, SCRIPT_COMMANDS
 from deployer.protocol.extensions import ExtensionName
 from deployer.protocol.ids import GridId, Name, NodeId
-from deployer.protocol.traits import PLACES, Labels, Roles, Traits, Word
+from deployer.protocol.traits import LIMITS, PLACES, Labels, MaxLoad, MaxRam, Roles, Traits, Word
 from deployer_agent.commands.extension import ExtensionSettings
 from deployer_agent.commands.startup import StartupSettings, in_order
 from deployer_agent.errors import StartError
@@ -60,6 +60,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     startup: dict[Name, StartupSettings] = {}
     extensions: dict[ExtensionName, ExtensionSettings] = {}
     max_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    max_ram: MaxRam | None = None
+    max_load: MaxLoad | None = None
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     stop_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
 
@@ -67,7 +69,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def traits(settings: AgentSettings) -> Traits:
     """What the agent declares of itself."""
     places = {name: getattr(settings, name) for name in PLACES}
-    return Traits(roles=settings.roles or None, labels=settings.labels or None, **places)
+    limits = {name: getattr(settings, name) for name in LIMITS}
+    return Traits(roles=settings.roles or None, labels=settings.labels or None, **places, **limits)
 
 
 def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings[Any]:

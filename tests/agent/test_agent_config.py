@@ -20,6 +20,8 @@ EXAMPLES = {
     "tls_cert",
     "tls_key",
     "policy_file",
+    "max_ram",
+    "max_load",
     "rack",
     "zone",
     "datacenter",

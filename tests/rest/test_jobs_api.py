@@ -109,7 +109,7 @@ async def test_the_same_id_with_another_body_is_a_conflict(served: Served, agent
         ({"not_after": "2100-01-01T00:00:00"}, "/not_after"),
         ({"not_after": 5}, "/not_after"),
         ({"fanout": 0}, "/fanout"),
-        ({"batch": [1]}, "/batch"),
+        ({"batch": {"from": 1, "till": 2}}, "/batch/till"),
     ],
 )
 async def test_a_job_that_does_not_fit_is_refused_at_its_place(

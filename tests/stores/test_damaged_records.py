@@ -304,7 +304,24 @@ def _live_through(redis: Resp, harm: list[tuple[bool, str, bytes]], moment: int)
 
     steps = [
         lambda: run(
-            scripts.SUBMIT, [PREFIX], "a", "s", "{}", NOW, NOW, 9, 9, "queue", "eve", 1, "a", AGENT, wire("a"), "", ""
+            scripts.SUBMIT,
+            [PREFIX],
+            "a",
+            "s",
+            "{}",
+            NOW,
+            NOW,
+            9,
+            9,
+            "queue",
+            "eve",
+            1,
+            0,
+            "a",
+            AGENT,
+            wire("a"),
+            "",
+            "",
         ),
         lambda: run(scripts.CLAIM, [agent, PREFIX], AGENT, 1, 9, 9999, 0, 10**6, 10**6),
         lambda: run(scripts.ACCEPT, [agent, PREFIX], AGENT, 1, "i", 0, "a"),

@@ -20,7 +20,7 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.stores import keys, scripts
 from deployer.stores.redis import Script
-from support.delivery_model import CONTROL, FINAL, USUAL, Job, Limits, Model, Session, TaskName
+from support.delivery_model import CONTROL, FINAL, HIGH, LOW, PRIORITIES, USUAL, Job, Limits, Model, Session, TaskName
 from support.resp import Resp
 from support.seeded import NOW
 
@@ -54,7 +54,7 @@ _wanted = st.builds(
     id=st.sampled_from("abcdefgh"),
     sha=st.sampled_from("ssst"),
     agents=st.sampled_from([["1:1"]] * 6 + [["1:2"], ["1:1", "1:2"], ["1:1", STRANGER]]),
-    place=st.sampled_from([USUAL, USUAL, USUAL, CONTROL]),
+    place=st.sampled_from([USUAL, USUAL, USUAL, HIGH, LOW, CONTROL]),
     late=st.sampled_from([100, 100, 100, 0]),
     reply=st.booleans(),
 )
@@ -135,7 +135,8 @@ class Delivery(RuleBasedStateMachine):
         for name, wire in zip(job.tasks, wires, strict=True):
             parts += (name.id, name.agent, wire, job.reply, b'"id":"%b"' % id_.encode() if job.reply else b"")
         bounds = [limits.queue, limits.open]
-        fixed = [id_, job.sha, b"{}", NOW + number, job.not_after, *bounds, place, "eve", len(job.tasks)]
+        fixed = [id_, job.sha, b"{}", NOW + number, job.not_after, *bounds]
+        fixed += [USUAL if place in PRIORITIES else place, "eve", len(job.tasks), PRIORITIES.get(place, 0)]
         expected = self.model.submit(id_, job, wires, place, limits)
         assert self.scripts.run(scripts.SUBMIT, [PREFIX], *fixed, *parts).decode() == expected
         if expected == "OK":
@@ -296,8 +297,9 @@ class Delivery(RuleBasedStateMachine):
             assert runs == [task.runs[run] for run in sorted(task.runs)]
         for name, agent in self.model.agents.items():
             key = keys.agent(AgentId.parse(name))
-            for place, ids in agent.lists.items():
-                assert self._texts("LRANGE", f"{key}:{place}") == ids
+            for place in (USUAL, CONTROL):
+                assert self._texts("LRANGE", f"{key}:{place}") == agent.lists[place]
+            assert self._texts("ZRANGE", f"{key}:ranked") == agent.lists[HIGH] + agent.lists[LOW]
             assert self._texts("ZRANGE", f"{key}:inflight") == list(agent.inflight)
         assert self._texts("LRANGE", "cmds_queue") == []
         found = self._texts("ZRANGE", f"{PREFIX}jobs")
@@ -327,7 +329,9 @@ class Delivery(RuleBasedStateMachine):
             state, by, result = (None if raw is None else raw.decode() for raw in self._task(name)[:3])
             key = keys.agent(AgentId.parse(name.agent))
             if state == "QUEUED":
-                assert name.id in self._texts("LRANGE", f"{key}:{task.list}"), f"{name} is lost"
+                ranked = task.list in PRIORITIES
+                there = self._texts(*(("ZRANGE", f"{key}:ranked") if ranked else ("LRANGE", f"{key}:{task.list}")))
+                assert name.id in there, f"{name} is lost"
             elif state == "SENT":
                 assert self.redis.ask("ZSCORE", f"{key}:inflight", name.id) is not None, f"{name} is lost"
             elif state == "RUNNING":
@@ -413,7 +417,12 @@ MUTANTS = [
     ("result", b"elseif FINAL[known[1]] then", b"elseif false then"),
     ("cancel", b"elseif not FINAL[known[1]] then", b"else"),
     pytest.param("expire", b"known[1] == 'SENT' or", b"", marks=pytest.mark.long),
-    pytest.param("run", b"receipt = had(", b"reply(task, ARGV[i + 2]) receipt = had(", marks=pytest.mark.long),
+    pytest.param(
+        "run",
+        b"receipt = had(",
+        b"reply(task, redis.call('HMGET', task, 'reply', 'head'), ARGV[i + 2]) receipt = had(",
+        marks=pytest.mark.long,
+    ),
     ("submit", b"redis.call('INCRBY', prefix .. 'open', int(n))", b""),
 ]
 

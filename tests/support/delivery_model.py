@@ -11,6 +11,10 @@ WAITING = frozenset({"QUEUED", "SENT"})
 KILLS_A_CLAIM = 100
 USUAL = "queue"
 CONTROL = "control"
+HIGH = "high"
+LOW = "low"
+PRIORITIES = {HIGH: 5, LOW: -5}
+"""What goes before and behind the usual ones."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Task:
     job: str
     wire: bytes
     list: str
+    rank: int = 0
     state: str = "QUEUED"
     by: str | None = None
     result: bytes | None = None
@@ -60,7 +65,8 @@ class Agent:
     epoch: int = 0
     instance: str | None = None
     alive: bool = False
-    lists: dict[str, list[str]] = field(default_factory=lambda: {USUAL: [], CONTROL: []})
+    lists: dict[str, list[str]] = field(default_factory=lambda: {USUAL: [], CONTROL: [], HIGH: [], LOW: []})
+    ranks: int = 0
     inflight: dict[str, bool] = field(default_factory=dict)
 
 
@@ -104,13 +110,27 @@ class Model:
         for name in job.tasks:
             if self.agents[name.agent].company != self.company:
                 return "NO_AGENT"
-            if len(self.agents[name.agent].lists[place]) >= limits.queue:
+            lists = self.agents[name.agent].lists
+            if sum(len(its) for at, its in lists.items() if (at == CONTROL) == (place == CONTROL)) >= limits.queue:
                 return "FULL"
         self.jobs[id_] = job
         for name, wire in zip(job.tasks, wires, strict=True):
-            self.tasks[name] = Task(id_, wire, place)
-            self.agents[name.agent].lists[place].append(name.id)
+            one = self.agents[name.agent]
+            one.ranks += place in PRIORITIES
+            self.tasks[name] = Task(id_, wire, place, one.ranks)
+            self._put(name, place)
         return "OK"
+
+    def _put(self, name: TaskName, place: str) -> None:
+        """At the end; what has a priority stands where it came first, and once."""
+        its = self.agents[name.agent].lists[place]
+        if place in PRIORITIES:
+            for at in PRIORITIES:
+                self.agents[name.agent].lists[at] = [one for one in self.agents[name.agent].lists[at] if one != name.id]
+            its = self.agents[name.agent].lists[place]
+        its.append(name.id)
+        if place in PRIORITIES:
+            its.sort(key=lambda id_: self.tasks[TaskName(id_, name.agent)].rank)
 
     def open_session(self, agent: str, instance: str) -> Session | None:
         """The new session; None while another instance lives."""
@@ -136,7 +156,11 @@ class Model:
             return None
         one = self.agents[session.agent]
         self._take_back(session.agent, one)
-        return self._take(session.agent, one, CONTROL, KILLS_A_CLAIM) + self._take(session.agent, one, USUAL, most)
+        kills = self._take(session.agent, one, CONTROL, KILLS_A_CLAIM)
+        taken: list[bytes] = []
+        for place in (HIGH, USUAL, LOW):
+            taken += self._take(session.agent, one, place, most - len(taken))
+        return kills + taken
 
     def _take_back(self, name: str, one: Agent) -> None:
         overdue = [id_ for id_, due in one.inflight.items() if due]
@@ -145,7 +169,10 @@ class Model:
             task = self.tasks.get(TaskName(id_, name))
             if task is not None and task.state == "SENT":
                 task.state = "QUEUED"
-                one.lists[task.list].insert(0, id_)
+                if task.list in PRIORITIES:
+                    self._put(TaskName(id_, name), task.list)
+                else:
+                    one.lists[task.list].insert(0, id_)
 
     def _take(self, name: str, one: Agent, place: str, most: int) -> list[bytes]:
         taken: list[bytes] = []

@@ -13,7 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.web.client import Agent as HttpAgent
 from twisted.web.client import HTTPConnectionPool
 
-from deployer.assembly.core import Ground, build_core
+from deployer.assembly.core import Ground, build_core, build_planning
 from deployer.assembly.site import build_site
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
@@ -78,6 +78,7 @@ class Served:
         """`endpoint`, `deadline_s`, `login`: of the subscriber."""
         self.seeded = seeded
         self.hub = Hub(reactor)
+        self._plans = Hub(reactor)  # of its own: tests count who waits at the other one
         self.memory = 0.0
         self.waiting_room = False
         self.meter = Meter(reactor)
@@ -87,7 +88,7 @@ class Served:
             endpoint,
             reactor,
             channels=(keys.WAKE, keys.DONE, keys.LOGGED),
-            heard=self.hub.heard,
+            heard=self._heard,
             subscribed=self.hub.wake_all,
             deadline_s=deadline_s,
             login=login,
@@ -95,6 +96,11 @@ class Served:
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._http: Any = HttpAgent(reactor, pool=self._pool)
         self._port: Any = None
+        self._planning: Any = None
+
+    def _heard(self, channel: str, text: str) -> None:
+        for hub in (self.hub, self._plans):
+            hub.heard(channel, text)
 
     async def start(self) -> None:
         """Listen."""
@@ -112,10 +118,13 @@ class Served:
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")
         self.core = build_core(ground)
+        self._planning = build_planning(self.core, self._plans)
+        self._planning.startService()
         self._port = await endpoint.listen(build_site(ground, self.core))
 
     async def stop(self) -> None:
         """Close everything."""
+        await self._planning.stopService()
         await self._pool.closeCachedConnections()
         await self._port.stopListening()
         await self.subscriber.stop()
@@ -209,9 +218,10 @@ class WireAgent:
         self.session = reply.json.get("session", self.session)
         return reply
 
-    async def poll(self, count: int = 100) -> list[dict[str, Any]]:
+    async def poll(self, count: int = 100, wait_s: float | None = None) -> list[dict[str, Any]]:
         """The signed commands that a poll brings, decoded."""
-        reply = await self._served.ask("GET", f"/1/{self.agent.nid}/cmd?n={count}", token=self.session)
+        wait = "" if wait_s is None else f"&wait={wait_s}"
+        reply = await self._served.ask("GET", f"/1/{self.agent.nid}/cmd?n={count}{wait}", token=self.session)
         assert reply.status == 200, reply.body
         return [json.loads(one["payload"]) for one in reply.json["commands"]]
 

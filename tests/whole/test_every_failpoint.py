@@ -80,8 +80,10 @@ class Scene:
     def mark(self, job: str) -> str:
         return f'echo "{job} $DEPLOYER_RUN" >> {self.marks}'
 
-    def submit(self, job: str, line: str, **args: Any) -> None:
+    def submit(self, job: str, line: str, after: str | None = None, **args: Any) -> None:
         body = {"cmd": "execute", "target": "1:1", "id": job, "args": {"cmd": "/bin/sh", "args": ["-c", line], **args}}
+        if after is not None:
+            body["depends_on"] = [{"id": after, "on": "always"}]
         status, answer = self.retried(f"job {job}", lambda: self.fleet.ask("POST", "/api/v1/jobs", body))
         assert status in {200, 202}, answer
 
@@ -97,7 +99,8 @@ class Scene:
     def work(self) -> None:
         """Jobs that end, one that is repeated until it is killed, one that runs until it is killed, a ping."""
         for number in range(JOBS):
-            self.submit(f"j{number}", f"{self.mark(f'j{number}')}; echo said; echo 20::{number}")
+            after = f"j{number - 1}" if number % 3 == 2 else None  # its task is made later than the job
+            self.submit(f"j{number}", f"{self.mark(f'j{number}')}; echo said; echo 20::{number}", after)
         self.submit("r", self.mark("r"), recurring_period=1)
         self.submit("d", f"{self.mark('d')}; exec sleep 1000", max_time=-1)
         ping = {"cmd": "ping", "target": "1:1", "id": "p"}

@@ -11,8 +11,13 @@ from deployer.config import Network
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.jobs import Dispatcher
+from deployer.dispatch.placing import Placing
+from deployer.dispatch.planner import Planner
+from deployer.dispatch.signer import Signer
 from deployer.dispatch.watch import Watch
+from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import WallClock
+from deployer.kit.rounds import Rounds
 from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
@@ -20,6 +25,7 @@ from deployer.model.audit import Deed
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
+from deployer.stores import keys
 from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents
 from deployer.stores.audit import Audits
@@ -30,7 +36,11 @@ from deployer.stores.jobs import Jobs
 from deployer.stores.library import Library
 from deployer.stores.master_key import MasterKey
 from deployer.stores.monitors import Monitors
+from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
+
+PLANS_S = 1.0
+"""How often is looked for plans that are due by their time: what changes wakes at once."""
 
 
 class Ground(Struct, frozen=True, kw_only=True):
@@ -60,21 +70,40 @@ class Core(Struct, frozen=True):
     audits: Audits
     trail: AuditTrail
     watch: Watch
+    planner: Planner
 
 
 def build_core(ground: Ground) -> Core:
     """Made once for the HTTP side and the queue in Redis."""
     agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
-    dispatcher = Dispatcher(Jobs(ground.redis), ground.hub, ground.key.private, ground.wall, ground.memory)
+    plans, signer = Plans(ground.redis), Signer(ground.key.private)
+    dispatcher = Dispatcher((Jobs(ground.redis), plans), ground.hub, signer, ground.wall, ground.memory)
+    planner = Planner(plans, Placing(agents, plans), signer, ground.clock, ground.wall)
     audits = Audits(ground.redis)
     fleet = Fleet(agents, Hosts(ground.redis))
     requests = JobRequests(dispatcher, agents, library, fleet, Activities(ground.redis))
     watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, requests, audits, trail, watch)
+    return Core(agents, library, dispatcher, requests, audits, trail, watch, planner)
 
 
-def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:
+AWAY = (UnavailableError, NoSpaceError)
+"""While Redis is away or full there is nothing to be done."""
+
+
+def build_planning(core: Core, hub: Hub) -> Rounds:
+    """Makes tasks of jobs that have a plan."""
+
+    async def once() -> bool:
+        with hub.waiter((keys.WAKE, keys.PLANS_DUE)) as waiter:
+            if not await core.planner.round():
+                await waiter.wait(PLANS_S)
+        return True
+
+    return Rounds("making tasks of plans", once, hub.clock, AWAY)
+
+
+def build_mover(core: Core, queue: CommandQueue, installations: Installations) -> CommandMover:
     """Makes jobs of what is pushed into Redis: whoever may write there may run commands (DESIGN 6)."""
 
     async def submit(company: str, command: QueuedCommand) -> None:
@@ -90,7 +119,7 @@ def build_mover(core: Core, queue: CommandQueue, installations: Installations, c
         await core.trail.note(company, _pushed(command))
         await core.dispatcher.submit(caller, msgspec.structs.replace(new, reply=queue.reply(company) + command.id))
 
-    return CommandMover(queue, installations.companies, submit, clock)
+    return CommandMover(queue, installations.companies, submit)
 
 
 def _pushed(command: QueuedCommand) -> Deed:

@@ -11,7 +11,7 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from deployer.assembly.core import Core, Ground, build_core, build_mover
+from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
@@ -27,6 +27,7 @@ from deployer.kit.files import private_dir
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.lag import Lag
 from deployer.kit.lock_posix import open_lock, try_lock
+from deployer.kit.rounds import Rounds
 from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
 from deployer.protocol.ids import new_id
@@ -57,6 +58,7 @@ class Master(Service):
         self._storage: Storage | None = None
         self._upkeep: Upkeep | None = None
         self._mover: CommandMover | None = None
+        self._rounds: list[Rounds] = []
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
@@ -115,6 +117,7 @@ class Master(Service):
         core = build_core(ground)
         self._core = core
         self._start_mover(ground, core)
+        self._goes_on(build_planning(core, self._hub))
         self._keep_audit(ground, core)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._site = site = build_site(ground, core)
@@ -185,12 +188,16 @@ class Master(Service):
             self.log.warn("\x1b[31mwho may write to the configured Redis may run commands: redis_commands is on\x1b[0m")
         if wanted and self._storage is not None:
             queue = CommandQueue(ground.redis, self._storage.ear, ground.installation.company)
-            self._mover = build_mover(core, queue, Installations(ground.redis), ground.clock)
-            self._mover.startService()
+            self._mover = build_mover(core, queue, Installations(ground.redis))
+            self._goes_on(Rounds("taking commands from their queues", self._mover.round, ground.clock, AWAY))
+
+    def _goes_on(self, rounds: Rounds) -> None:
+        self._rounds.append(rounds)
+        rounds.startService()
 
     async def _stop(self) -> None:
-        if self._mover is not None:
-            await self._mover.stopService()
+        for rounds in self._rounds:
+            await rounds.stopService()
         await self._drain()
         if self._core is not None:
             await self._finish_audit(self._core)

@@ -34,8 +34,9 @@ from deployer.rest.fleet import Fleet
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
+from deployer.rest.jobanswers import Values
 from deployer.rest.joblog import JobLogRoutes
-from deployer.rest.jobs import JobRoutes, Values
+from deployer.rest.jobs import JobRoutes
 from deployer.rest.masters import MasterRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse

@@ -12,12 +12,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from deployer.errors import DeployerError, InvalidError, NoSpaceError, QueueFullError, UnavailableError
-from deployer.kit.clock import Clock, sleep
 from deployer.protocol import codes
 from deployer.protocol.codecs import Misfit, NotJson, decode
 from deployer.protocol.ids import GridId, JobId, NodeId
@@ -27,7 +24,6 @@ TOGETHER: Final = 100
 LOOK_S: Final = 1.0
 """So long a command of another than the default company may lie here."""
 
-PAUSE_S: Final = 1.0
 LEVELS: Final = "2-9,20-23,30"
 """What is sent to the master of a command that comes this way and does not say (DESIGN 4)."""
 
@@ -56,52 +52,21 @@ Submit = Callable[[str, QueuedCommand], Awaitable[None]]
 """Make it a job of this company, or raise a DeployerError."""
 
 
-class CommandMover(Service):
+class CommandMover:
     """Takes what comes into the queues of all companies. Counts what it could not use."""
 
     log = Logger()
 
-    def __init__(
-        self, queue: CommandQueue, companies: Callable[[], Awaitable[list[str]]], submit: Submit, clock: Clock
-    ) -> None:
+    def __init__(self, queue: CommandQueue, companies: Callable[[], Awaitable[list[str]]], submit: Submit) -> None:
         self._queue = queue
         self._companies = companies
         self._submit = submit
-        self._clock = clock
         self._owner = secrets.token_hex(8)
-        self._running: Deferred[None] | None = None
         self.moved = 0
         self.refused = 0
         self.set_aside = 0
 
-    def startService(self) -> None:
-        """Begin."""
-        Service.startService(self)
-        self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
-
-    async def stopService(self) -> None:
-        """End; what is in the queues stays there."""
-        Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
-            await self._running
-
-    async def _run(self) -> None:
-        while self.running:
-            try:
-                worked = await self._round()
-            except (UnavailableError, NoSpaceError):
-                worked = False
-            except CancelledError:
-                raise
-            except Exception:  # noqa: BLE001 (whatever it was, the next round comes)
-                self.log.failure("commands could not be taken from their queues")
-                worked = False
-            if self.running:
-                await sleep(self._clock, 0 if worked else PAUSE_S)
-
-    async def _round(self) -> bool:
+    async def round(self) -> bool:
         """Take what there is; False when there is a reason to wait."""
         if not await self._queue.is_mine(self._owner):
             return False

@@ -5,28 +5,30 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Raw, Struct
 from twisted.logger import Logger
 
+from deployer.dispatch.signer import Signer, kill_id
+from deployer.dispatch.standing import standing
 from deployer.errors import ConflictError, InvalidError, NoSpaceError, QueueFullError
 from deployer.kit.clock import WallClock, epoch_ms, sleep
 from deployer.kit.failpoints import reach
 from deployer.kit.wake import Hub
-from deployer.model import limits
+from deployer.model import limits, plans
 from deployer.model.access import Caller
+from deployer.model.batches import Item
 from deployer.model.jobs import job_state
 from deployer.model.placement import Fanout
+from deployer.model.plans import Dependency, Planned, Requires
 from deployer.protocol import codes
-from deployer.protocol.commands import CONTROL, KillArgs, SignedCommand, sha256_text
+from deployer.protocol.commands import CONTROL
 from deployer.protocol.ids import AgentId, new_id
 from deployer.protocol.results import Result
-from deployer.protocol.signing import seal
-from deployer.protocol.states import FINAL
+from deployer.protocol.states import FINAL, TaskState
 from deployer.stores import keys
 from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTask, Places, TaskRecord
+from deployer.stores.plans import Need, Plans
 
-KILL = "kill"
 _PAGE = 100
 SIGNED_A_TURN: Final = 50
 
@@ -34,7 +36,9 @@ SIGNED_A_TURN: Final = 50
 class NewJob(Struct, frozen=True, kw_only=True):
     """What a client asks for, checked, and the agents that its target means.
 
-    `not_after`: epoch ms. `reply`: the list in Redis that gets its results.
+    `not_after`: epoch ms. `reply`: the list in Redis that gets its results. `items`: a task each, on one of the agents;
+    `size`: so many tasks at once, or such a part (0: all); `max_failures`: after so many no more begin (0: never).
+    `skipped`: agents of the target that were away.
     """
 
     id: str | None
@@ -46,11 +50,36 @@ class NewJob(Struct, frozen=True, kw_only=True):
     not_after: int | None
     reply: str = ""
     fanout: Fanout = "all"
+    items: Sequence[Item] = ()
+    depends_on: Sequence[Dependency] = ()
+    requires: Requires | None = None
+    priority: int = 0
+    size: int | str = 0
+    max_failures: int = 0
+    rerun_of: str = ""
+    skipped: int = 0
 
     @property
     def is_one(self) -> bool:
         """Whether one agent was asked for by its number."""
         return [str(one) for one in self.agents] == [self.target]
+
+    @property
+    def total(self) -> int:
+        """How many tasks it has."""
+        return len(self.items or self.agents)
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether its tasks are made later than the job."""
+        waits = bool(self.items or self.depends_on or self.requires or self.size or self.max_failures)
+        return waits or self.total > limits.TASKS_AT_ONCE
+
+    def planned(self) -> list[Planned]:
+        """Its tasks, before they are made."""
+        if self.items:
+            return [Planned(n=n, item=item) for n, item in enumerate(self.items, 1)]
+        return [Planned(str(agent)) for agent in self.agents]
 
 
 class Dispatcher:
@@ -59,11 +88,11 @@ class Dispatcher:
     log = Logger()
 
     def __init__(
-        self, jobs: Jobs, hub: Hub, key: Ed25519PrivateKey, wall: WallClock, memory: Callable[[], float]
+        self, store: tuple[Jobs, Plans], hub: Hub, signer: Signer, wall: WallClock, memory: Callable[[], float]
     ) -> None:
-        self._jobs = jobs
+        self._jobs, self._plans = store
         self._hub = hub
-        self._key = key
+        self._signer = signer
         self._wall = wall
         self._memory = memory
 
@@ -76,15 +105,7 @@ class Dispatcher:
         if self._memory() >= limits.MEMORY_REFUSAL:
             raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
         document = self._document(caller, new)
-        tasks = [task async for task in self._tasks_of(caller.company, document, new)]
-        reach("submit_begun")
-        answer = await self._jobs.submit(
-            caller.company,
-            document,
-            _fingerprint(new),
-            tasks,
-            control=new.cmd in CONTROL,
-        )
+        answer = await (self._plan if new.has_plan else self._store)(caller.company, document, new)
         reach("submit_stored")
         if answer == "OK":
             self.log.warn(
@@ -94,15 +115,28 @@ class Dispatcher:
                 cmd=document.cmd,
                 target=document.target,
             )
-            return JobRecord(document, {"QUEUED": len(tasks)}, None, None, "", ""), True
+            state: TaskState = "BLOCKED" if new.has_plan else "QUEUED"
+            return JobRecord(document, {state: new.total}, None, None, "", ""), True
         if answer == "DUP":
             return await self._same(caller, document.id), False
         raise _refusal(answer)
 
+    async def _store(self, company: str, document: JobDocument, new: NewJob) -> str:
+        """With all its tasks."""
+        tasks = [task async for task in self._tasks_of(company, document, new)]
+        reach("submit_begun")
+        return await self._jobs.submit(company, document, _fingerprint(new), tasks, control=new.cmd in CONTROL)
+
+    async def _plan(self, company: str, document: JobDocument, new: NewJob) -> str:
+        """With its tasks planned."""
+        need = Need(data=new.data, agents=[str(one) for one in new.agents] if new.items else ())
+        reach("submit_begun")
+        return await self._plans.accept(company, document, _fingerprint(new), need, new.planned())
+
     async def _same(self, caller: Caller, job_id: str) -> JobRecord:
         """The job that was submitted before; to who may use none of its agents it is another one."""
         record = await self._jobs.job(caller.company, job_id)
-        if not any(map(caller.sees, record.document.places)):
+        if caller.agents is not None and not any(map(caller.sees, record.document.places)):
             raise _refusal("CONFLICT")
         return record
 
@@ -127,6 +161,13 @@ class Dispatcher:
                 if job_state(record.counts) in FINAL or left <= 0:
                     return record
                 await waiter.wait(left)
+
+    def waits(self, record: JobRecord) -> str:
+        """Why those of its tasks wait that are not made yet."""
+        next_step = plans.step(standing(record, epoch_ms(self._wall)))
+        if isinstance(next_step, plans.Wait):
+            return next_step.reason
+        return "waits for an agent with room" if record.document.requires else "is about to be given to an agent"
 
     async def listed(self, company: str, span: Places, count: int) -> list[tuple[str, JobRecord]]:
         """Jobs, each with its place in the list."""
@@ -160,6 +201,7 @@ class Dispatcher:
         """End what has not started, kill what runs; the job as it then stands."""
         reach("cancel_begun")
         await self._jobs.job(caller.company, job_id)
+        await self._plans.end(caller.company, job_id, "KILLED", CANCELLED_RESULT)
         start = 0
         while tasks := await self._jobs.tasks_at(caller.company, job_id, start, _PAGE):
             verdicts = await self._cancel_page(
@@ -173,12 +215,18 @@ class Dispatcher:
         return await self._jobs.job(caller.company, job_id)
 
     async def _cancel_page(self, company: str, tasks: list[TaskRecord]) -> list[Cancelled]:
-        kills = [(task.id, task.agent, kill_id(task.id), self._kill_wire(company, task)) for task in tasks]
+        now = epoch_ms(self._wall)
+        kills = [
+            (task.id, task.agent, kill_id(task.id), self._signer.kill(company, task.id, task.agent, now))
+            for task in tasks
+            if task.agent is not None
+        ]
         return await self._jobs.cancel(company, CANCELLED_RESULT, kills) if kills else []
 
     def _document(self, caller: Caller, new: NewJob) -> JobDocument:
         created = epoch_ms(self._wall)
         not_after = created + limits.NOT_AFTER_S * 1000 if new.not_after is None else new.not_after
+        is_large = len(new.agents) > limits.AGENTS_PER_USER
         return JobDocument(
             id=new.id or new_id(self._wall()),
             cmd=new.cmd,
@@ -187,45 +235,26 @@ class Dispatcher:
             user=caller.user,
             created=created,
             not_after=not_after,
-            agents=() if new.is_one else [str(one) for one in new.agents],
+            agents=() if new.is_one or is_large else [str(one) for one in new.agents],
+            is_large=is_large,
+            is_batch=bool(new.items),
+            depends_on=new.depends_on,
+            window=plans.window(new.size, new.total) if new.size else 0,
+            max_failures=new.max_failures,
+            priority=new.priority,
+            requires=new.requires,
+            rerun_of=new.rerun_of,
+            skipped=new.skipped,
         )
 
     async def _tasks_of(self, company: str, document: JobDocument, new: NewJob) -> AsyncIterator[NewTask]:
         """A task for each agent. To sign is slow: others have their turn in between."""
         for number, agent in enumerate(new.agents, 1):
             head = _head(document, agent) if new.reply else b""
-            yield NewTask(document.id, agent, self._wire(company, document, new, agent), new.reply, head)
+            wire = self._signer.wire(company, document, (document.id, agent), new.data)
+            yield NewTask(document.id, agent, wire, new.reply, head)
             if number % SIGNED_A_TURN == 0:
                 await sleep(self._hub.clock, 0)
-
-    def _wire(self, company: str, document: JobDocument, new: NewJob, agent: AgentId) -> bytes:
-        command = SignedCommand(
-            id=document.id,
-            company=company,
-            gid=agent.gid,
-            nid=agent.nid,
-            cmd=document.cmd,
-            args=document.args,
-            data_sha256=sha256_text(new.data),
-            created=document.created,
-            not_after=document.not_after,
-        )
-        return _encode(seal(self._key, command, new.data))
-
-    def _kill_wire(self, company: str, task: TaskRecord) -> bytes:
-        created = epoch_ms(self._wall)
-        command = SignedCommand(
-            id=kill_id(task.id),
-            company=company,
-            gid=task.agent.gid,
-            nid=task.agent.nid,
-            cmd=KILL,
-            args=Raw(_encode(KillArgs(id=task.id))),
-            data_sha256=sha256_text(""),
-            created=created,
-            not_after=created + limits.NOT_AFTER_S * 1000,
-        )
-        return _encode(seal(self._key, command, ""))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -251,6 +280,19 @@ LOST_RESULT = _encode(
 )
 
 
+_USUAL: Final = {
+    "fanout": "all",
+    "items": (),
+    "depends_on": (),
+    "requires": None,
+    "priority": 0,
+    "size": 0,
+    "max_failures": 0,
+    "rerun_of": "",
+}
+"""What most jobs leave out; a job that does is the same as before there was such a thing."""
+
+
 def _head(document: JobDocument, agent: AgentId) -> bytes:
     """The fields of seed 001's result that the agent's own result lacks."""
     known = {
@@ -263,21 +305,23 @@ def _head(document: JobDocument, agent: AgentId) -> bytes:
     return _encode(known)[1:-1]
 
 
+def no_such_job() -> InvalidError:
+    """What is said of one to wait for."""
+    return InvalidError("/depends_on", "one of these jobs does not exist", "no_such_job")
+
+
 def _refusal(answer: str) -> Exception:
     if answer == "CONFLICT":
         return ConflictError("a job with this id and a different body exists")
     if answer == "FULL":
         return QueueFullError("too many jobs wait already: try again later")
+    if answer == "NO_JOB":
+        return no_such_job()
     return InvalidError("/target", "no agent matches this target", "no_matching_agent")
-
-
-def kill_id(task_id: str) -> str:
-    """The id of the command that kills a task: one for each task, so that killing again is the same kill."""
-    return f"{task_id}:{KILL}"
 
 
 def _fingerprint(new: NewJob) -> str:
     """What two requests with one id must share to be the same job."""
     asked = [new.cmd, new.args, new.data, new.target, new.not_after]
-    more = [] if new.fanout == "all" else [new.fanout]
-    return hashlib.sha256(_canonical([*asked, *more])).hexdigest()
+    more = {name: its for name, usual in _USUAL.items() if (its := getattr(new, name)) != usual}
+    return hashlib.sha256(_canonical([*asked, more] if more else asked)).hexdigest()

@@ -3,7 +3,12 @@
 from typing import Final
 
 QUEUE_PER_AGENT: Final = 10_000
-TASKS_PER_JOB: Final = 500
+TASKS_PER_JOB: Final = 10_000
+TASKS_AT_ONCE: Final = 250
+"""A job with more tasks has a plan: one script that stores more would hold up Redis, and all who wait for it."""
+DEPENDENCIES: Final = 100
+"""So many jobs a job may wait for."""
+PRIORITY: Final = 1000
 OPEN_PER_COMPANY: Final = 100_000
 LOG_SHARE_BYTES: Final = 64 * 1024 * 1024
 """A task's share of the log at the master."""

@@ -4,6 +4,8 @@ from typing import Final
 
 CANCELLED: Final = "CANCELLED"  # ended by a client before it started
 EXPIRED: Final = "EXPIRED"  # its `not_after` passed before it started
+DEPENDENCY_FAILED: Final = "DEPENDENCY_FAILED"  # a job that it waited for did not end as it had to
+ROLLOUT_STOPPED: Final = "ROLLOUT_STOPPED"  # as many tasks of its job as may had failed before its turn
 AGENT_RESTARTED: Final = "AGENT_RESTARTED"  # the agent died while it ran: outcome unknown
 AGENT_STOPPED: Final = "AGENT_STOPPED"  # ended because its agent was stopped in order
 AGENT_REVOKED: Final = "AGENT_REVOKED"  # its agent was revoked; outcome unknown where it may have run

@@ -5,6 +5,9 @@ from typing import Final
 MASTER: Final[dict[str, str]] = {
     "submit_begun": "a job is checked and not stored",
     "submit_stored": "it is stored, and the client does not know",
+    "plan_taken": "a job's plan is due, and nothing is done about it",
+    "plan_make_begun": "its next tasks are signed and not stored",
+    "plan_made": "they are stored, and the plan is still this master's",
     "claim_begun": "an agent asks and nothing is claimed",
     "claim_done": "commands are claimed, and the agent has not got them",
     "accept_begun": "an agent has commands in its journal, and Redis does not know",

@@ -15,7 +15,7 @@ MAX_GRID = 2**31 - 1
 NAME_PATTERN = "^[^\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]{0,128}\\Z"
 
 JobId = Annotated[str, Meta(pattern=JOB_ID_PATTERN, description="1 to 128 of letters, digits, dot, underscore, hyphen")]
-TaskId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}(:[a-z0-9]{1,10})?\Z")]
+TaskId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}(:[a-z0-9]{1,10}){0,2}\Z")]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="0 to 128 characters, no control characters")]
 GridId = Annotated[int, Meta(ge=1, le=MAX_GRID)]
 NodeId = Annotated[int, Meta(ge=1, le=MAX_GRID)]

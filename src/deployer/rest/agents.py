@@ -42,7 +42,7 @@ class DuplicateAnswer(Struct, frozen=True):
 class AgentAnswer(Struct, frozen=True, kw_only=True):
     """An agent as clients see it.
 
-    Roles, labels and place are those that count: what the agent's file declares, with what was changed here.
+    Roles, labels, place and limits are those that count: what the agent's file declares, with what was changed here.
     """
 
     id: str
@@ -63,6 +63,9 @@ class AgentAnswer(Struct, frozen=True, kw_only=True):
     zone: str | None
     datacenter: str | None
     region: str | None
+    max_jobs: int | None
+    max_ram: int | None
+    max_load: float | None
     declared: Traits
     changes: Traits
     extensions: list[str] = []
@@ -187,6 +190,9 @@ def _answer(record: AgentRecord) -> AgentAnswer:
         zone=traits.zone,
         datacenter=traits.datacenter,
         region=traits.region,
+        max_jobs=traits.max_jobs,
+        max_ram=traits.max_ram,
+        max_load=traits.max_load,
         declared=record.declared,
         changes=record.changes,
         extensions=list(record.extensions),

@@ -9,7 +9,7 @@ from deployer.model.access import Caller, Permission
 from deployer.model.processes import job_of
 from deployer.rest.agents import known_agent
 from deployer.rest.endpoint import endpoint
-from deployer.rest.jobs import TaskAnswer, task_answer
+from deployer.rest.jobanswers import TaskAnswer, task_answer
 from deployer.rest.paging import PageQuery
 from deployer.rest.references import JobReference, job_reference
 from deployer.stores.activity import Activities

@@ -12,7 +12,8 @@ from deployer.protocol.times import iso
 from deployer.rest.agentlog import PREFIX, AgentLogs
 from deployer.rest.answers import Stream
 from deployer.rest.endpoint import Reader, endpoint
-from deployer.rest.jobs import job_answer, known_id, require_seen
+from deployer.rest.jobanswers import job_answer
+from deployer.rest.jobsight import known_id, require_seen
 from deployer.rest.paging import PageQuery
 from deployer.stores.jobs import JobRecord, Jobs
 from deployer.telemetry.joblog import LONGEST_NUMBER, START, Batch, JobLogs, Line, Position

@@ -7,21 +7,24 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from deployer.dispatch.jobs import Dispatcher, NewJob
+from deployer.dispatch.jobs import Dispatcher, NewJob, no_such_job
 from deployer.errors import ForbiddenError, InvalidError, NotFoundError
 from deployer.model import limits
 from deployer.model.access import Caller, Permission
+from deployer.model.batches import BadBatch, Item, Range, has_place, items
 from deployer.model.placement import Place, placed
+from deployer.model.plans import Dependency, Requires, Rolling
 from deployer.model.targets import BadTarget, Numbered, Target, parse
 from deployer.protocol import extensions
 from deployer.protocol.codecs import Misfit, NotJson, convert
 from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, SCRIPT_COMMANDS, ExecuteArgs, KillArgs
-from deployer.protocol.ids import AgentId
+from deployer.protocol.ids import AgentId, JobId
 from deployer.protocol.scripts import ScriptArgs
 from deployer.rest.fleet import Fleet
 from deployer.rest.idempotency import Identified
+from deployer.rest.jobsight import require_seen
 from deployer.stores.activity import Activities
-from deployer.stores.agents import Agents
+from deployer.stores.agents import AgentRecord, Agents
 from deployer.stores.library import Library
 
 ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats", "get_msgs", "del_msgs"})
@@ -30,6 +33,8 @@ ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats
 
 NOWHERE: Final = AgentId(0, 0)
 """No agent has this number."""
+EVERYTHING: Final = Rolling()
+"""All tasks at once, whatever fails."""
 
 
 def _no_arguments() -> Raw:
@@ -40,7 +45,8 @@ class JobRequest(Identified, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a client posts.
 
     `target`: an agent as `gid:nid`, or an expression (docs/targets.md) that may mean many. `fanout`: a task on each of
-    them, on one, or on so many; those that are online come first, then those with the least to do.
+    them, on one, or on so many; those that are online come first, then those with the least to do. `away`: what becomes
+    of those that are not online. `batch`: a task for each item, on one of the agents each. More is in docs/jobs.md.
     """
 
     cmd: Annotated[str, Meta(max_length=128)]
@@ -49,6 +55,19 @@ class JobRequest(Identified, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     target: Annotated[str, Meta(max_length=1000)]
     fanout: Literal["all", "one"] | Annotated[int, Meta(ge=1, le=1_000_000)] = "all"
     not_after: Annotated[datetime, Meta(tz=True)] | None = None
+    away: Literal["queue", "skip"] = "queue"
+    batch: Range | list[Item] | None = None
+    depends_on: Annotated[Sequence[JobId | Dependency], Meta(max_length=limits.DEPENDENCIES)] = ()
+    requires: Requires | None = None
+    priority: Annotated[int, Meta(ge=-limits.PRIORITY, le=limits.PRIORITY)] = 0
+    rolling: Rolling | None = None
+
+
+class Meant(Struct, frozen=True):
+    """The agents that a job is for, and how many were left out because they were away."""
+
+    agents: Sequence[AgentId]
+    skipped: int = 0
 
 
 class JobRequests:
@@ -67,37 +86,63 @@ class JobRequests:
         """The job; InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be."""
         if len(body.data.encode("utf-8", "surrogatepass")) > MAX_DATA_BYTES:
             raise InvalidError("/data", f"longer than {MAX_DATA_BYTES} bytes")
-        agents = await self._meant(caller, body)
-        args = await self._arguments(caller, body, agents)
-        await self._require_allowed(caller, args, agents)
+        meant = await self.meant(caller, body)
+        args = await self._arguments(caller, body, meant.agents)
+        await self._require_allowed(caller, args, meant.agents)
+        depends_on = _dependencies(body)
+        await self._require_seen(caller, depends_on)
+        rolling = body.rolling or EVERYTHING
         return NewJob(
             id=body.id,
             cmd=body.cmd,
             args=args,
             data=body.data,
             target=body.target,
-            agents=agents,
+            agents=meant.agents,
             fanout=body.fanout,
             not_after=None if body.not_after is None else int(body.not_after.astimezone(UTC).timestamp() * 1000),
+            items=_items(body, args),
+            depends_on=depends_on,
+            requires=body.requires,
+            priority=body.priority,
+            size=0 if rolling.size == EVERYTHING.size else rolling.size,
+            max_failures=rolling.max_failures,
+            skipped=meant.skipped,
         )
 
-    async def _meant(self, caller: Caller, body: JobRequest) -> Sequence[AgentId]:
-        """The agents that get a task each."""
+    async def meant(self, caller: Caller, body: JobRequest) -> Meant:
+        """The agents that get a task each, or may get one of a batch."""
         target = _target(body.target)
-        if isinstance(target, Numbered) and target.gid is not None and target.nid is not None:
-            return [_agent(caller, target.gid, target.nid)]
-        most = limits.TASKS_PER_JOB
-        found = await self._fleet.meant(caller, target, limits.AGENTS if body.fanout != "all" else most)
-        loads = [0] * len(found)
-        if body.fanout != "all":
-            loads = await self._activities.loads([one.id for one in found])
-        places = [Place(one.id, one.state == "online", load) for one, load in zip(found, loads, strict=True)]
-        agents = placed(places, body.fanout)
+        if isinstance(target, Numbered) and target.gid is not None and target.nid is not None and body.away == "queue":
+            return Meant([_agent(caller, target.gid, target.nid)])
+        is_batch = body.batch is not None
+        most = limits.AGENTS if is_batch else limits.TASKS_PER_JOB
+        found = await self._fleet.meant(caller, target, most if body.fanout == "all" else limits.AGENTS)
+        there = found if body.away == "queue" else [one for one in found if one.state == "online"]
+        agents = await self._placed(there, body)
         if not agents:
-            raise InvalidError("/target", "no agent matches this target", "no_matching_agent")
+            away = " that is online" if found else ""
+            raise InvalidError("/target", f"no agent matches this target{away}", "no_matching_agent")
         if len(agents) > most:
             raise InvalidError("/target", f"this target means more than the {most} agents that a job may have")
-        return agents
+        return Meant(agents, len(found) - len(there))
+
+    async def _placed(self, found: Sequence[AgentRecord], body: JobRequest) -> Sequence[AgentId]:
+        if body.fanout == "all":
+            return [one.id for one in found]
+        loads = await self._activities.loads([one.id for one in found])
+        places = [Place(one.id, one.state == "online", load) for one, load in zip(found, loads, strict=True)]
+        return placed(places, body.fanout)
+
+    async def _require_seen(self, caller: Caller, others: Sequence[Dependency]) -> None:
+        """What is on none of the caller's agents is as what is not there; that is what SUBMIT looks at."""
+        if caller.agents is None:
+            return
+        for one in others:
+            try:
+                require_seen(caller, await self._dispatcher.job(caller.company, one.id))
+            except NotFoundError:
+                raise no_such_job() from None
 
     async def _arguments(self, caller: Caller, body: JobRequest, agents: Sequence[AgentId]) -> Struct:
         try:
@@ -147,6 +192,31 @@ def _with_data(body: JobRequest) -> Raw:
     except (NotJson, Misfit, UnicodeEncodeError):
         raise InvalidError("/data", f"the data of {body.cmd} is a JSON object with its arguments, or empty") from None
     return Raw(msgspec.json.encode({**data, **convert(dict[str, Raw], body.args)}))
+
+
+def _items(body: JobRequest, args: Struct) -> Sequence[Item]:
+    """The items of a batch; none when it is no batch."""
+    if body.batch is None:
+        return ()
+    if body.fanout != "all":
+        raise InvalidError("/fanout", "a batch has a task for each item: leave out `fanout`")
+    if not has_place(msgspec.json.encode(args)):
+        raise InvalidError("/args/args", "no argument has a place for the item: write $item where it belongs")
+    try:
+        return items(body.batch, limits.TASKS_PER_JOB)
+    except BadBatch as error:
+        raise InvalidError("/batch", str(error)) from None
+
+
+def _dependencies(body: JobRequest) -> Sequence[Dependency]:
+    """Other jobs, each once."""
+    found = [one if isinstance(one, Dependency) else Dependency(one) for one in body.depends_on]
+    for number, one in enumerate(found):
+        if one.id == body.id:
+            raise InvalidError(f"/depends_on/{number}", "a job cannot wait for itself")
+        if one.id in {other.id for other in found[:number]}:
+            raise InvalidError(f"/depends_on/{number}", f"job {one.id} is named twice")
+    return found
 
 
 def _target(text: str) -> Target:

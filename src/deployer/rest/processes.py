@@ -12,7 +12,7 @@ from deployer.protocol.ids import AgentId, GridId, JobId, Name, NodeId
 from deployer.protocol.processes import LiveProcess
 from deployer.protocol.results import Result
 from deployer.rest.endpoint import endpoint
-from deployer.rest.jobs import is_seen
+from deployer.rest.jobsight import is_seen
 from deployer.rest.paging import PageQuery
 from deployer.rest.processanswers import ProcessAnswer, ended_process, is_asked_for, live_process
 from deployer.stores.agents import Agents
@@ -175,6 +175,8 @@ class ProcessRoutes:
             tasks := await self._jobs.tasks_at(caller.company, record.document.id, start, TASKS_A_READ)
         ):
             for task in filter(None, tasks):
+                if task.agent is None:  # it is still to be made
+                    continue
                 kept = await self._jobs.runs_kept(caller.company, task.id, task.agent) if task.runs else 0
                 async for one in self._ended_of(caller, record, task, skip):
                     yield one
@@ -185,16 +187,18 @@ class ProcessRoutes:
         self, caller: Caller, record: JobRecord, task: TaskRecord, skip: int = 0
     ) -> AsyncIterator[Ended]:
         """The runs of a task that have ended, from one on: the last hundred, and its result; each with its process."""
-        company, last = caller.company, task.result
-        kept = await self._jobs.runs_kept(company, task.id, task.agent) if task.runs else 0
+        company, last, agent = caller.company, task.result, task.agent
+        if agent is None:
+            return
+        kept = await self._jobs.runs_kept(company, task.id, agent) if task.runs else 0
         for first in range(skip, kept, RUNS_A_READ):
-            for one in await self._jobs.runs_at(company, task.id, task.agent, first, min(RUNS_A_READ, kept - first)):
+            for one in await self._jobs.runs_at(company, task.id, agent, first, min(RUNS_A_READ, kept - first)):
                 yield one, None if one is None else _process(record, task, one)
         if last is not None and skip <= kept:
-            newest = await self._jobs.runs_at(company, task.id, task.agent, kept - 1, 1) if kept else []
+            newest = await self._jobs.runs_at(company, task.id, agent, kept - 1, 1) if kept else []
             is_told = last.run in {one.run for one in newest if one is not None}
             yield last, None if is_told else _process(record, task, last)
 
 
 def _process(record: JobRecord, task: TaskRecord, run: Result) -> ProcessAnswer | None:
-    return ended_process(record.document, task.id, task.agent, run) if run.pid else None
+    return ended_process(record.document, task.id, task.agent, run) if run.pid and task.agent else None

@@ -290,6 +290,10 @@ class Agents:
         except NotFoundError:
             return ()
 
+    async def those(self, company: str, ids: Sequence[AgentId]) -> list[AgentRecord]:
+        """Those of these agents that the company has."""
+        return [one for one in await self._records(ids) if one.company == company]
+
     async def agents(self, company: str, after: AgentId | None, count: int, only: AgentSet = None) -> list[AgentRecord]:
         """Agents by number, those after `after` and those among `only` when that is given."""
         if only is not None:
@@ -303,7 +307,7 @@ class Agents:
         self, company: str, after: AgentId | None, count: int, only: frozenset[AgentId]
     ) -> list[AgentRecord]:
         wanted = sorted(one for one in only if after is None or one > after)
-        return [one for one in await self._records(wanted) if one.company == company][:count]
+        return (await self.those(company, wanted))[:count]
 
     async def _records(self, ids: Sequence[AgentId]) -> list[AgentRecord]:
         replies = await self._redis.reads([("HMGET", keys.agent(one), *_FIELDS) for one in ids])

@@ -9,6 +9,8 @@ from msgspec import Raw, Struct
 
 from deployer.errors import NotFoundError
 from deployer.model import limits, retention
+from deployer.model.batches import Item
+from deployer.model.plans import Dependency, Planned, Requires
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.states import FINAL, TASK_STATES, TaskState
@@ -25,7 +27,11 @@ MOST_RESULT_BYTES: Final = 8 * 1024 * 1024
 
 
 class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a job never changes. Times are epoch ms. `agents`: those that its target meant; none: it is one agent."""
+    """What of a job never changes. Times are epoch ms.
+
+    `agents`: those that its target meant; none: it is one agent, or, when it `is_large`, what its tasks say.
+    `window`: so many tasks at once (0: all); `max_failures`: after so many no more begin (0: never).
+    """
 
     id: str
     cmd: str
@@ -35,15 +41,26 @@ class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: int
     not_after: int
     agents: Sequence[str] = ()
+    depends_on: Sequence[Dependency] = ()
+    window: int = 0
+    max_failures: int = 0
+    priority: int = 0
+    requires: Requires | None = None
+    rerun_of: str = ""
+    is_batch: bool = False
+    is_large: bool = False
+    skipped: int = 0
 
     @property
     def agent(self) -> AgentId | None:
         """The only agent that was asked for; None where the target was an expression."""
-        return None if self.agents else AgentId.parse(self.target)
+        return None if self.agents or self.is_large else AgentId.parse(self.target)
 
     @property
     def places(self) -> list[AgentId]:
-        """All agents that it was for."""
+        """All agents that it was for, as far as the document says."""
+        if self.is_large:
+            return []
         return [AgentId.parse(one) for one in self.agents or (self.target,)]
 
 
@@ -63,7 +80,7 @@ class NewTask(Struct, frozen=True):
 class JobRecord(Struct, frozen=True):
     """A job as it stands: its document, its tasks by state, its end (epoch ms) and where its log lies.
 
-    `damaged`: its record cannot be read, and this is what stands for it.
+    `damaged`: its record cannot be read, and this is what stands for it. `ends`: how jobs ended that it waits for.
     """
 
     document: JobDocument
@@ -73,13 +90,17 @@ class JobRecord(Struct, frozen=True):
     log_first: str
     log_last: str
     damaged: bool = False
+    ends: Mapping[str, str] = {}
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
-    """A task as it stands. Times are epoch ms on Redis' clock; `result` is there when it is final."""
+    """A task as it stands. Times are epoch ms on Redis' clock; `result` is there when it is final.
+
+    `agent`: none for an item of a batch that no agent has got yet.
+    """
 
     id: str
-    agent: AgentId
+    agent: AgentId | None
     state: TaskState
     result: Result | None
     sent: int | None
@@ -88,6 +109,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     kill_wanted: int | None
     runs: int
     log_dropped: int
+    item: Item | None = None
 
 
 class Places(Struct, frozen=True):
@@ -133,6 +155,7 @@ class Jobs:
             "control" if control else "queue",
             document.user,
             len(tasks),
+            document.priority,
         ]
         for task in tasks:
             arguments += (task.id, str(task.agent), task.wire, task.reply, task.head)
@@ -179,7 +202,7 @@ class Jobs:
         if flat is None:
             return _damaged_job(id_)
         try:
-            return _job(flat) if flat else None
+            return read_job(flat) if flat else None
         except (ValueError, KeyError, RecursionError):
             self._redis.damage.found(keys.job(company, id_))
             return _damaged_job(id_)
@@ -197,14 +220,18 @@ class Jobs:
 
     async def tasks_at(self, company: str, job_id: str, start: int, count: int) -> list[TaskRecord | None]:
         """The same place by place; None where what lies there is no task's name."""
-        key = f"{keys.job(company, job_id)}:tasks"
-        members = await self._redis.read("LRANGE", key, start, start + count - 1)
+        key = keys.job(company, job_id)
+        members, planned, rest = await self._redis.run(scripts.PLACES, [key], [start, count])
+        if members is None:
+            self._redis.damage.found(f"{key}:tasks is of another type")
+            return []
         names = [self._member(key, raw) for raw in members]
         found = iter(await self._tasks(company, [name for name in names if name is not None]))
         placed = [None if name is None else next(found) for name in names]
         if any(one is not None and one.result == CORRUPT_RESULT for one in placed):
             await self.job(company, job_id)  # gone meanwhile: that is no damage
-        return placed
+        read = self._redis.damage.read
+        return placed + [read(key, lambda raw: _planned(job_id, raw, rest), one) for one in planned]
 
     async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
         """One task; NotFoundError when the company has none of this id on this agent."""
@@ -277,13 +304,15 @@ class Jobs:
 _encode = msgspec.json.Encoder().encode
 _document = msgspec.json.Decoder(JobDocument).decode
 _result = msgspec.json.Decoder(Result).decode
-_TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped")
+_item = msgspec.json.Decoder(Item).decode
+_read_planned = msgspec.json.Decoder(Planned).decode
+_TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped", "item")
 
 
 _ENTRY = re.compile(rb"[0-9]{1,19}-[0-9]{1,19}")
 
 
-def _job(flat: list[bytes]) -> JobRecord:
+def read_job(flat: list[bytes]) -> JobRecord:
     """ValueError or KeyError for what is no job."""
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     document = _document(fields[b"doc"])
@@ -299,6 +328,7 @@ def _job(flat: list[bytes]) -> JobRecord:
         log_stream=stream.decode() if has_log else None,
         log_first=first.decode() if has_log else "",
         log_last=last.decode() if has_log else "",
+        ends={name[4:].decode(): end.decode() for name, end in fields.items() if name.startswith(b"dep:")},
     )
 
 
@@ -327,7 +357,7 @@ def _read_result(raw: bytes) -> Result:
 
 def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
     """ValueError for what is no task."""
-    raw_state, result, sent, accepted, finished, kill_wanted, runs, dropped = fields
+    raw_state, result, sent, accepted, finished, kill_wanted, runs, dropped, item = fields
     state = (raw_state or b"").decode()
     if state not in TASK_STATES or (state in FINAL and result is None):
         raise ValueError("a task has a state, and a final one a result")
@@ -342,6 +372,26 @@ def _task(task: str, agent: AgentId, fields: list[bytes | None]) -> TaskRecord:
         kill_wanted=_number(kill_wanted),
         runs=_number(runs) or 0,
         log_dropped=_number(dropped) or 0,
+        item=None if item is None else _item(item),
+    )
+
+
+def _planned(job: str, raw: bytes, rest: Sequence[bytes | None]) -> TaskRecord:
+    """A task that is not made: BLOCKED, or ended as all of those did. ValueError for what is none."""
+    planned = _read_planned(raw)
+    state, result, at = rest
+    return TaskRecord(
+        id=planned.task_id(job),
+        agent=AgentId.parse(planned.agent) if planned.agent else None,
+        state="BLOCKED" if state is None else "KILLED" if state == b"KILLED" else "ERROR",
+        result=None if result is None else _read_result(result),
+        sent=None,
+        accepted=None,
+        finished=_number(at),
+        kill_wanted=None,
+        runs=0,
+        log_dropped=0,
+        item=planned.item,
     )
 
 

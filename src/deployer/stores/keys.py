@@ -18,6 +18,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
                                             asked, polled, answered (whether its instance lives), takeovers,
                                             takeovers_since, quarantined, rival, rival_host, rival_at, rival_outcome
       …:queue …:control              list   task ids, kills apart
+      …:ranked                       zset   task ids with a priority, by rank
       …:inflight                     zset   task ids sent and not accepted, by lease deadline
       …:running                      zset   task ids accepted and not ended, by when they were accepted
       …:states …:failures            list   the last twenty: <ms> <state>; <ms> <state> <task>@<agent>
@@ -37,12 +38,18 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:mover                        string the master that takes commands from cmds_queue; expires
     dpl:probe                        -      never there: what would be written to see whether writes are taken
     dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
+    dpl:plans                        zset   <prefix>|<job> whose plan is to be looked at, by when (Redis time, ms)
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
     dpl:c:<c>:finished               zset   jobs by end
     dpl:c:<c>:open                   string number of open tasks
     dpl:c:<c>:job:<job>              hash   doc, sha, user, created, n:<STATE>, open, finished, log_stream/first/last
-    dpl:c:<c>:job:<job>:tasks        list   <task>@<agent>
-    dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, wire, by, result, times, runs, log_bytes, log_dropped,
+                                            plan (1 while tasks are to be made), rest, rest_state, rest_at (the end
+                                            of those that never were), dep:<job> (how one that it waits for ended)
+      …:tasks                        list   <task>@<agent>
+      …:plan                         list   tasks to be made: agent or item (JSON);  …:more  string  what they share
+      …:next                         set    jobs that wait for this one
+    dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, rank, item, ram, load, wire, by, result, times, runs,
+                                            log_bytes, log_dropped,
                                             reply (cmds_queue_<id>), head (what stands before its results there)
       …:runs                         zset   records of finished runs, by run
     dpl:c:<c>:tokens:<kind>          zset   public ids of tokens (dpl: users', dpj: for joining) by their making
@@ -81,6 +88,9 @@ COMPANIES_GONE: Final = "dpl:companies:gone"
 GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
+PLANS: Final = "dpl:plans"
+PLANS_DUE: Final = "plans"
+"""What is said on WAKE when a plan has become due."""
 BREACHES: Final = "dpl:breaches"
 REVOKED: Final = "dpl:revoked"
 SEEN_ONLINE: Final = "dpl:seen:online"
@@ -101,6 +111,11 @@ LOGGED: Final = "dpl:log"
 def prefix(company: str) -> str:
     """In front of everything that one company has."""
     return f"dpl:c:{company}:"
+
+
+def company_of(prefix_: str) -> str:
+    """The company that `prefix()` is of."""
+    return prefix_.removeprefix("dpl:c:").removesuffix(":")
 
 
 def company(company_id: str) -> str:

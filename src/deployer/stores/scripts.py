@@ -12,6 +12,14 @@ def _load(name: str) -> Script:
 
 
 SUBMIT: Final = _load("submit")
+PLAN: Final = _load("plan")
+TAKE_PLAN: Final = _load("take_plan")
+LEAVE_PLAN: Final = _load("leave_plan")
+LOOK_PLAN: Final = _load("look_plan")
+MAKE: Final = _load("make")
+END_PLAN: Final = _load("end_plan")
+MORE_TASKS: Final = _load("more_tasks")
+PLACES: Final = _load("places")
 SESSION: Final = _load("session")
 CLAIM: Final = _load("claim")
 CORRUPT: Final = _load("corrupt")

@@ -26,7 +26,13 @@ if prefix then
       leave(id, ARGV[2])
     end
   end
-  sound(agent .. ':inflight', 'zset')
+  for _, name in ipairs({ ':ranked', ':inflight' }) do
+    sound(agent .. name, 'zset')
+  end
+  for _, id in ipairs(looked < 100 and redis.call('ZRANGE', agent .. ':ranked', 0, 99 - looked) or {}) do
+    redis.call('ZREM', agent .. ':ranked', id)
+    leave(id, ARGV[2])
+  end
   for _, id in ipairs(looked < 100 and redis.call('ZRANGE', agent .. ':inflight', 0, 99 - looked) or {}) do
     redis.call('ZREM', agent .. ':inflight', id)
     leave(id, ARGV[2])

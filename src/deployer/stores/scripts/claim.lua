@@ -22,30 +22,36 @@ local inflight = agent .. ':inflight'
 sound(inflight, 'zset')
 sound(agent .. ':control', 'list')
 sound(agent .. ':queue', 'list')
+sound(agent .. ':ranked', 'zset')
 local damaged = {}
 
 local expired = redis.call('ZRANGEBYSCORE', inflight, '-inf', int(now), 'LIMIT', 0, 100)
 for i = #expired, 1, -1 do
   local id = expired[i]
   redis.call('ZREM', inflight, id)
-  local known = sound_task(prefix, id .. '@' .. ARGV[1], now, damaged, 'list')
+  local known = sound_task(prefix, id .. '@' .. ARGV[1], now, damaged, 'list', 'rank')
   if known[1] == 'SENT' then
     move(prefix, prefix .. 'task:' .. id .. '@' .. ARGV[1], known[2], 'SENT', 'QUEUED')
-    redis.call('LPUSH', agent .. ((known[2] == '' or known[3] == 'control') and ':control' or ':queue'), id)
+    if known[4] and tonumber(known[4]) then
+      redis.call('ZADD', agent .. ':ranked', known[4], id)
+    else
+      redis.call('LPUSH', agent .. ((known[2] == '' or known[3] == 'control') and ':control' or ':queue'), id)
+    end
   end
 end
 
 local answer = { 'OK', damaged }
 local bytes = tonumber(ARGV[6])
 local sent = 0
-local function take(list, most)
+-- `pop`: the next id, nothing at the end. How many more may be taken.
+local function take(pop, most)
   for _ = 1, most + 100 do
     if most <= 0 or bytes <= 0 then
-      return
+      return most
     end
-    local id = redis.call('LPOP', list)
+    local id = pop()
     if not id then
-      return
+      return most
     end
     local task = id .. '@' .. ARGV[1]
     local known = sound_task(prefix, task, now, damaged, 'wire')
@@ -63,7 +69,30 @@ local function take(list, most)
       table.insert(damaged, task)
     end
   end
+  return most
 end
-take(agent .. ':control', 100)
-take(agent .. ':queue', tonumber(ARGV[3]))
+local function of_list(name)
+  return function()
+    return redis.call('LPOP', agent .. name)
+  end
+end
+local function of_ranked(low, high)
+  return function()
+    local id = redis.call('ZRANGEBYSCORE', agent .. ':ranked', low, high, 'LIMIT', 0, 1)[1]
+    if id then
+      redis.call('ZREM', agent .. ':ranked', id)
+    end
+    return id
+  end
+end
+take(of_list(':control'), 100)
+local most = tonumber(ARGV[3])
+local ranks = most > 0 and redis.call('EXISTS', agent .. ':ranked') == 1
+if ranks then
+  most = take(of_ranked('-inf', '(0'), most)
+end
+most = take(of_list(':queue'), most)
+if ranks then
+  take(of_ranked('0', '+inf'), most)
+end
 return answer

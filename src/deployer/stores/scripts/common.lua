@@ -86,10 +86,72 @@ local function move(prefix, task, job, from, to)
   end
 end
 
+-- A job's plan may go on: whoever makes tasks looks at it at once.
+local function due(prefix, job)
+  redis.call('ZADD', 'dpl:plans', 0, prefix .. '|' .. job)
+  redis.call('PUBLISH', 'dpl:wake', 'plans')
+end
+
+-- How a job without open tasks ended: the worst of its tasks' ends.
+local function outcome(key)
+  for _, state in ipairs({ 'ERROR', 'TIMEOUT', 'KILLED' }) do
+    local some = redis.pcall('HGET', key, 'n:' .. state)
+    if type(some) == 'string' and (tonumber(some) or 0) > 0 then
+      return state
+    end
+  end
+  return 'OK'
+end
+
+-- A job has no open task any more; those that wait for it are told how it ended.
+local function close(prefix, job, now)
+  local key = prefix .. 'job:' .. job
+  redis.pcall('HSET', key, 'finished', int(now))
+  redis.call('ZADD', prefix .. 'finished', int(now), job)
+  redis.call('PUBLISH', 'dpl:done', job)
+  local waiting = redis.pcall('SMEMBERS', key .. ':next')
+  for _, other in ipairs(waiting['err'] and {} or waiting) do
+    if redis.pcall('HEXISTS', prefix .. 'job:' .. other, 'plan') == 1 then
+      redis.call('HSET', prefix .. 'job:' .. other, 'dep:' .. job, outcome(key))
+      due(prefix, other)
+    end
+  end
+end
+
+-- How many tasks an agent has to do.
+local function load_of(agent)
+  local n = 0
+  for _, command in ipairs({ { 'LLEN', ':queue' }, { 'ZCARD', ':ranked' }, { 'ZCARD', ':inflight' }, { 'ZCARD', ':running' } }) do
+    local some = redis.pcall(command[1], agent .. command[2])
+    n = n + (type(some) == 'number' and some or 0)
+  end
+  return n
+end
+
+-- A task waits at its agent: `rank` is its priority and place among those that have one, empty for all others.
+local function enqueue(agent, list, id, priority)
+  if list ~= 'queue' or priority == '' or priority == '0' then
+    redis.call('RPUSH', agent .. ':' .. list, id)
+    return ''
+  end
+  local n = redis.pcall('HINCRBY', agent, 'ranks', 1)
+  local rank = string.format('%.0f', -tonumber(priority) * 1e12 + (type(n) == 'number' and n or 0))
+  redis.call('ZADD', agent .. ':ranked', rank, id)
+  return rank
+end
+
+-- What a task held of its agent is free again.
+local function let_go(id, ram, load)
+  local agent = 'dpl:agent:' .. (string.match(id, '@([%d:]+)$') or '')
+  if redis.call('EXISTS', agent) == 1 then
+    count(agent, 'held_ram', -(tonumber(ram) or 0))
+    count(agent, 'held_load', -(tonumber(load) or 0))
+  end
+end
+
 -- One more element for who waits at cmds_queue_<id>: seed 001's result, with every field that it names. A quote inside
 -- of a JSON text has a backslash before it, so what is searched for is found as a field only. The id is that of `head`.
-local function reply(task, result)
-  local to = redis.call('HMGET', task, 'reply', 'head')
+local function reply(task, to, result)
   if not to[1] or not to[2] then
     return
   end
@@ -134,7 +196,12 @@ local function finish(prefix, id, job, from, to, result, now)
   redis.call('HSET', task, 'result', result, 'finished', int(now))
   move(prefix, task, job, from, to)
   processed(id, to, now)
-  reply(task, result)
+  local its = redis.call('HMGET', task, 'reply', 'head', 'ram', 'load')
+  reply(task, its, result)
+  if its[3] then
+    redis.call('HDEL', task, 'ram', 'load')
+    let_go(id, its[3], its[4])
+  end
   redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id)
   if job == '' then
     redis.call('EXPIRE', task, 86400)
@@ -150,9 +217,9 @@ local function finish(prefix, id, job, from, to, result, now)
     redis.pcall('HSET', key, 'open', left)
   end
   if left == 0 then
-    redis.pcall('HSET', key, 'finished', int(now))
-    redis.call('ZADD', prefix .. 'finished', int(now), job)
-    redis.call('PUBLISH', 'dpl:done', job)
+    close(prefix, job, now)
+  elseif redis.pcall('HEXISTS', key, 'plan') == 1 then
+    due(prefix, job)
   end
 end
 

@@ -27,7 +27,7 @@ for i = 6, #ARGV, 3 do
     redis.call('ZADD', task .. ':runs', ARGV[i + 1], ARGV[i + 2])
     redis.call('ZREMRANGEBYRANK', task .. ':runs', 0, -1 - tonumber(ARGV[5]))
     count(task, 'runs', 1)
-    reply(task, ARGV[i + 2])
+    reply(task, redis.call('HMGET', task, 'reply', 'head'), ARGV[i + 2])
   end
   table.insert(answer, receipt)
 end

@@ -1,5 +1,5 @@
 -- SUBMIT: a job with its tasks, all or nothing.
--- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, user, tasks,
+-- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, queue limit, open limit, list, user, tasks, priority,
 -- then for each task: task id, gid:nid, wire, reply, head. `list` is queue, or control for what waits for no place at the agent.
 -- `reply`: the list that gets each result, with `head` in front of its fields; empty for none.
 -- Answers OK, DUP, CONFLICT, FULL, NO_AGENT.
@@ -19,13 +19,14 @@ if (open or 0) + n > tonumber(ARGV[7]) then
   return 'FULL'
 end
 for i = 1, n do
-  local agent = 'dpl:agent:' .. ARGV[5 * i + 7]
+  local agent = 'dpl:agent:' .. ARGV[5 * i + 8]
   local its = read(agent, 'prefix', 'state')
   if its[1] ~= prefix or its[2] == 'revoked' then
     return 'NO_AGENT'
   end
   sound(agent .. list, 'list')
-  if redis.call('LLEN', agent .. list) >= tonumber(ARGV[6]) then
+  sound(agent .. ':ranked', 'zset')
+  if redis.call('LLEN', agent .. list) + (list == ':queue' and redis.call('ZCARD', agent .. ':ranked') or 0) >= tonumber(ARGV[6]) then
     return 'FULL'
   end
 end
@@ -35,19 +36,22 @@ redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
 redis.call('INCRBY', prefix .. 'open', int(n))
 for i = 1, n do
-  local agent = ARGV[5 * i + 7]
-  local id = ARGV[5 * i + 6] .. '@' .. agent
+  local agent = ARGV[5 * i + 8]
+  local id = ARGV[5 * i + 7] .. '@' .. agent
   sound(prefix .. 'task:' .. id, 'hash')
-  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 8])
+  redis.call('HSET', prefix .. 'task:' .. id, 'state', 'QUEUED', 'job', ARGV[1], 'wire', ARGV[5 * i + 9])
   if ARGV[8] ~= 'queue' then
     redis.call('HSET', prefix .. 'task:' .. id, 'list', ARGV[8])
   end
-  if ARGV[5 * i + 9] ~= '' then
-    redis.call('HSET', prefix .. 'task:' .. id, 'reply', ARGV[5 * i + 9], 'head', ARGV[5 * i + 10])
+  if ARGV[5 * i + 10] ~= '' then
+    redis.call('HSET', prefix .. 'task:' .. id, 'reply', ARGV[5 * i + 10], 'head', ARGV[5 * i + 11])
   end
   redis.call('RPUSH', job .. ':tasks', id)
   redis.call('ZADD', 'dpl:deadlines', ARGV[5], prefix .. '|' .. id)
-  redis.call('RPUSH', 'dpl:agent:' .. agent .. list, ARGV[5 * i + 6])
+  local rank = enqueue('dpl:agent:' .. agent, ARGV[8], ARGV[5 * i + 7], ARGV[11])
+  if rank ~= '' then
+    redis.call('HSET', prefix .. 'task:' .. id, 'rank', rank)
+  end
   redis.call('PUBLISH', 'dpl:wake', agent)
 end
 return 'OK'

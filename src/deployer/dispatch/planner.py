@@ -1,0 +1,126 @@
+"""Makes the tasks of jobs that have a plan: any master takes a plan that is due, and goes on where another one was."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from twisted.logger import Logger
+
+from deployer.dispatch.placing import Placing
+from deployer.dispatch.signer import Signer
+from deployer.dispatch.standing import standing
+from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
+from deployer.kit.failpoints import reach
+from deployer.model import plans
+from deployer.model.batches import with_item
+from deployer.model.plans import End, Make, Planned, step
+from deployer.protocol import codes
+from deployer.protocol.ids import AgentId
+from deployer.protocol.results import Result
+from deployer.stores.plans import Made, Plan, Plans, Taken, Verdict, encode
+
+LOOK_AGAIN_MS: Final = 15_000
+"""What a plan waits for wakes who looks at it; this is for what was missed, and for its `not_after`."""
+ROOM_MS: Final = 2_000
+"""How soon one is looked at again that found no agent with room: others than its own tasks may have made some."""
+TURNS: Final = 20
+"""So many lots of tasks of one plan are made before the next plan has its turn."""
+SIGNED_A_TURN: Final = 50
+
+
+class Planner:
+    """Looks at plans that are due."""
+
+    log = Logger()
+
+    def __init__(self, store: Plans, placing: Placing, signer: Signer, clock: Clock, wall: WallClock) -> None:
+        self._plans = store
+        self._placing = placing
+        self._signer = signer
+        self._clock = clock
+        self._wall = wall
+        self.made = 0
+        self.ended = 0
+
+    async def round(self) -> bool:
+        """Look at one plan; whether there was one."""
+        taken = await self._plans.take()
+        if taken is None:
+            return False
+        reach("plan_taken")
+        try:
+            again = await self._work(taken)
+        except (ValueError, KeyError, RecursionError):
+            self.log.failure("the plan of {company}'s job {job} cannot be read", company=taken.company, job=taken.job)
+            await self._plans.end(taken.company, taken.job, "ERROR", _DAMAGED)
+            again = None
+        await self._plans.leave(taken, again)
+        return True
+
+    async def _work(self, taken: Taken) -> int | None:
+        """Make what may be made now; ms until the next look, None when there will be none."""
+        for _ in range(TURNS):
+            plan = await self._plans.look(taken.company, taken.job, plans.MADE_TOGETHER)
+            if plan is None:
+                return None
+            next_step = step(standing(plan.job, epoch_ms(self._wall)))
+            if isinstance(next_step, End):
+                self.ended += await self._plans.end(taken.company, taken.job, next_step.state, result_of(next_step))
+                return None
+            if not isinstance(next_step, Make):
+                return LOOK_AGAIN_MS
+            verdicts = await self._make(taken.company, plan, next_step.most)
+            if verdicts is not None and not any(one != "FULL" for one in verdicts):
+                return ROOM_MS
+        return 0
+
+    async def _make(self, company: str, plan: Plan, most: int) -> Sequence[Verdict] | None:
+        some = plan.planned[:most]
+        agents = await self._placing.agents(company, plan, some)
+        document = plan.job.document
+        made: list[Made] = []
+        for number, (raw, planned, place) in enumerate(zip(plan.raw, some, agents, strict=False), 1):
+            if place is None:
+                made.append(Made(raw=raw, id=planned.task_id(document.id)))
+                continue
+            wire = self._wire(company, plan, planned, place.agent)
+            made.append(
+                Made(
+                    raw=raw,
+                    id=planned.task_id(document.id),
+                    agent=place.agent,
+                    wire=wire,
+                    item=b"" if planned.item is None else encode(planned.item),
+                    ram=0 if document.requires is None else document.requires.ram,
+                    load=0 if document.requires is None else document.requires.thousandths,
+                    max_ram=place.max_ram,
+                    max_load=place.max_load,
+                    max_jobs=place.max_jobs,
+                )
+            )
+            if number % SIGNED_A_TURN == 0:
+                await sleep(self._clock, 0)
+        reach("plan_make_begun")
+        verdicts = await self._plans.make(company, document, made, GONE_RESULT)
+        reach("plan_made")
+        self.made += sum(one != "FULL" for one in verdicts or ())
+        return verdicts
+
+    def _wire(self, company: str, plan: Plan, planned: Planned, agent: AgentId) -> bytes:
+        document, task = plan.job.document, planned.task_id(plan.job.document.id)
+        args = None if planned.item is None else with_item(bytes(document.args), planned.item)
+        return self._signer.wire(company, document, (task, agent), plan.need.data, args)
+
+
+_encode = msgspec.json.Encoder().encode
+GONE_RESULT: Final = _encode(
+    Result(id="revoked", state="ERROR", code=codes.AGENT_REVOKED, reason="its agent was revoked before it started")
+)
+_DAMAGED: Final = _encode(
+    Result(id="corrupt", state="ERROR", code=codes.CORRUPT, reason="the plan of its job in Redis is damaged")
+)
+
+
+def result_of(end: End) -> bytes:
+    """The result of tasks that end without having been made."""
+    return _encode(Result(id="planned", state=end.state, code=end.code, reason=end.reason))

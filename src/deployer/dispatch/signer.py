@@ -1,0 +1,61 @@
+"""Makes the exact bytes that an agent gets, and signs them with the masters' key."""
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Raw
+
+from deployer.model import limits
+from deployer.protocol.commands import KillArgs, SignedCommand, sha256_text
+from deployer.protocol.ids import AgentId
+from deployer.protocol.signing import seal
+from deployer.stores.jobs import JobDocument
+
+KILL = "kill"
+
+
+class Signer:
+    """Seals commands."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    def wire(
+        self, company: str, document: JobDocument, place: tuple[str, AgentId], data: str, args: bytes | None = None
+    ) -> bytes:
+        """The command of a task (its id, its agent), sealed, as JSON; `args`: others than its job's."""
+        task, agent = place
+        command = SignedCommand(
+            id=task,
+            company=company,
+            gid=agent.gid,
+            nid=agent.nid,
+            cmd=document.cmd,
+            args=document.args if args is None else Raw(args),
+            data_sha256=sha256_text(data),
+            created=document.created,
+            not_after=document.not_after,
+        )
+        return _encode(seal(self._key, command, data))
+
+    def kill(self, company: str, task: str, agent: AgentId, created: int) -> bytes:
+        """The command that kills a task; `created`: epoch ms."""
+        command = SignedCommand(
+            id=kill_id(task),
+            company=company,
+            gid=agent.gid,
+            nid=agent.nid,
+            cmd=KILL,
+            args=Raw(_encode(KillArgs(id=task))),
+            data_sha256=sha256_text(""),
+            created=created,
+            not_after=created + limits.NOT_AFTER_S * 1000,
+        )
+        return _encode(seal(self._key, command, ""))
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def kill_id(task_id: str) -> str:
+    """The id of the command that kills a task: one for each task, so that killing again is the same kill."""
+    return f"{task_id}:{KILL}"

@@ -1,0 +1,245 @@
+"""Jobs whose tasks are made later: batches, what waits for other jobs, a few at a time, room on agents, priority."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from deployer.kit.clock import sleep
+from deployer.model import limits
+from deployer.model.access import Role
+from deployer.protocol.ids import AgentId
+from support.served import Reply, Served, WireAgent
+
+ECHO = {"cmd": "execute", "args": {"cmd": "/bin/echo", "args": ["no $item of $$item"]}}
+
+
+async def fleet(served: Served, count: int, **traits: Any) -> list[WireAgent]:
+    """Agents 1:11 and on."""
+    made = []
+    for nid in range(11, 11 + count):
+        agent = WireAgent(served, AgentId(1, nid))
+        assert (await agent.join(served.seeded.join_token.text)).status == 200
+        assert (await agent.open(traits=traits)).status == 200
+        made.append(agent)
+    return made
+
+
+async def submit(served: Served, id_: str = "j", **more: Any) -> Reply:
+    return await served.ask("POST", "/api/v1/jobs", json={"cmd": "execute", "args": {"cmd": "x"}, "id": id_, **more})
+
+
+async def job(served: Served, id_: str = "j") -> Any:
+    return (await served.ask("GET", f"/api/v1/jobs/{id_}")).json
+
+
+async def tasks(served: Served, id_: str = "j") -> list[Any]:
+    return list((await served.ask("GET", f"/api/v1/jobs/{id_}/tasks?limit=1000")).json["items"])
+
+
+async def until(served: Served, id_: str, **counts: int) -> Any:
+    """The job, once so many of its tasks are in these states."""
+    for _ in range(2000):
+        its = await job(served, id_)
+        if all(its["tasks"]["counts"][state] == count for state, count in counts.items()):
+            return its
+        await sleep(served.clock, 0.01)
+    raise AssertionError(f"{counts} waited for in vain: {its}")
+
+
+async def run_all(agents: Sequence[WireAgent], state: str = "OK") -> list[str]:
+    """Finish all that these have got."""
+    done = []
+    for one in agents:
+        for command in await one.poll(wait_s=0):
+            await one.run(command["id"], state=state)
+            done.append(command["id"])
+    return done
+
+
+async def test_a_batch_has_a_task_for_each_item_on_the_agents_with_the_least_to_do(served: Served) -> None:
+    agents = await fleet(served, 3)
+    reply = await submit(served, target="nid>=11", batch={"from": 1, "to": 16, "by": 3}, **ECHO)
+    assert (reply.status, reply.json["state"]) == (202, "BLOCKED")
+    await until(served, "j", QUEUED=6)
+    shown = await tasks(served)
+    assert [(one["id"], one["item"]) for one in shown] == [(f"j:{n}", 3 * n - 2) for n in range(1, 7)]
+    got = [await agent.poll() for agent in agents]
+    assert [len(commands) for commands in got] == [2, 2, 2]
+    said = {command["id"]: command["args"]["args"] for commands in got for command in commands}
+    assert said == {f"j:{n}": [f"no {3 * n - 2} of $item"] for n in range(1, 7)}
+    for agent, commands in zip(agents, got, strict=True):
+        for command in commands:
+            await agent.run(command["id"])
+    assert (await job(served))["state"] == "OK"
+    again = await submit(served, target="nid>=11", batch={"from": 1, "to": 16, "by": 3}, **ECHO)
+    assert (again.status, again.json["state"]) == (200, "OK")
+    assert (await submit(served, target="nid>=11", batch={"from": 1, "to": 19, "by": 3}, **ECHO)).status == 409
+
+
+@pytest.mark.parametrize(
+    ("batch", "pointer", "message"),
+    [
+        ({"from": 1, "to": 1_000_000}, "/batch", "its 1000000 items are more than the 10000 tasks"),
+        ({"from": 1, "to": 0}, "/batch", "it has no items"),
+        ({"from": 1, "to": 5, "by": 0}, "/batch", "a step of 0 comes to no end"),
+        ([], "/batch", "it has no items"),
+        ([1.5], "/batch/0", ""),
+        (["\0"], "/batch/0", ""),
+        ({"from": 1}, "/batch/to", ""),
+        ({"from": 1, "to": 10**16}, "/batch/to", ""),
+    ],
+)
+async def test_a_batch_that_is_none_is_refused(served: Served, batch: object, pointer: str, message: str) -> None:
+    reply = await submit(served, target="1:1", batch=batch, **ECHO)
+    assert (reply.status, reply.pointers) == (422, [pointer]), reply.body
+    assert message in reply.json["errors"][0]["message"]
+
+
+async def test_a_batch_without_a_place_for_its_items_is_refused(served: Served) -> None:
+    reply = await submit(served, target="1:1", batch=[1])
+    assert (reply.status, reply.pointers) == (422, ["/args/args"])
+    reply = await submit(served, target="1:1", batch=[1], fanout=2, **ECHO)
+    assert (reply.status, reply.pointers) == (422, ["/fanout"])
+
+
+@pytest.mark.parametrize(
+    ("on", "ends", "expected"),
+    [
+        ("success", "OK", ("QUEUED", None)),
+        ("success", "ERROR", ("ERROR", "DEPENDENCY_FAILED")),
+        ("failure", "ERROR", ("QUEUED", None)),
+        ("failure", "OK", ("KILLED", "CANCELLED")),
+        ("always", "TIMEOUT", ("QUEUED", None)),
+    ],
+)
+async def test_a_job_waits_for_another_one(
+    served: Served, agent: WireAgent, on: str, ends: str, expected: tuple[str, str | None]
+) -> None:
+    await submit(served, "first", target="1:7")
+    reply = await submit(served, "j", target="1:7", depends_on=[{"id": "first", "on": on}])
+    assert (reply.status, reply.json["state"]) == (202, "BLOCKED")
+    (waiting,) = await tasks(served)
+    assert (waiting["state"], waiting["reason"]) == ("BLOCKED", "waits for job first")
+    (command,) = await agent.poll()
+    assert command["id"] == "first"
+    await agent.run("first", state=ends)
+    its = await until(served, "j", **{expected[0]: 1})
+    assert its["depends_on"] == [{"id": "first", "href": "/api/v1/jobs/first", "on": on, "state": ends}]
+    assert (await tasks(served))[0]["code"] == expected[1]
+
+
+async def test_a_chain_of_jobs_ends_when_its_first_one_is_cancelled(served: Served, agent: WireAgent) -> None:
+    await submit(served, "a", target="1:7")
+    await submit(served, "b", target="1:7", depends_on=["a"])
+    await submit(served, "c", target="1:7", depends_on=["b"])
+    assert (await served.ask("DELETE", "/api/v1/jobs/a")).status == 202
+    await until(served, "c", ERROR=1)
+    assert (await job(served, "b"))["state"] == "ERROR"
+    assert await agent.poll(wait_s=0) == []
+
+
+async def test_a_job_that_waits_is_cancelled_like_any_other(served: Served, agent: WireAgent) -> None:
+    await submit(served, "a", target="1:7")
+    await submit(served, "b", target="1:7", depends_on=["a"])
+    reply = await served.ask("DELETE", "/api/v1/jobs/b")
+    assert (reply.json["state"], (await tasks(served, "b"))[0]["code"]) == ("KILLED", "CANCELLED")
+    await run_all([agent])
+    assert await agent.poll(wait_s=0) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pointer"),
+    [(["none"], "/depends_on"), (["j"], "/depends_on/0"), (["a", "a"], "/depends_on/1"), ([""], "/depends_on/0")],
+)
+async def test_what_cannot_be_waited_for_is_refused(served: Served, wanted: object, pointer: str) -> None:
+    await submit(served, "a", target="1:1")
+    reply = await submit(served, target="1:1", depends_on=wanted)
+    assert (reply.status, reply.pointers) == (422, [pointer]), reply.body
+
+
+async def test_a_job_of_another_company_and_one_on_hidden_agents_are_as_none(served: Served, agent: WireAgent) -> None:
+    await submit(served, "hidden", target="1:1")
+    assert (await served.ask("POST", "/api/v1/companies", json={"name": "other"})).status == 201
+    theirs = await served.token_of("eve", Role.OWNER, "other")
+    limited = await served.token_of("bob", Role.OPERATOR)
+    assert (
+        await served.ask("PATCH", "/api/v1/users/bob", json={"agents": ["1:7"]}, headers={"If-Match": "*"})
+    ).status == 200
+    mine = {"cmd": "ping", "target": "1:7", "depends_on": ["hidden"]}
+    nothing = {"cmd": "ping", "target": "1:7", "depends_on": ["nothing"]}
+    hidden = await served.ask("POST", "/api/v1/jobs", json=mine, token=limited)
+    missing = await served.ask("POST", "/api/v1/jobs", json=nothing, token=limited)
+    assert (hidden.status, hidden.code, hidden.pointers) == (422, missing.code, missing.pointers)
+    assert hidden.json["detail"] == missing.json["detail"]
+    assert (await served.ask("GET", "/api/v1/jobs/hidden", token=theirs)).status == 404
+
+
+async def test_a_few_at_a_time_and_none_any_more_after_too_many_failures(served: Served) -> None:
+    agents = await fleet(served, 6)
+    await submit(served, target="nid>=11", rolling={"size": "34%", "max_failures": 2})
+    its = await until(served, "j", QUEUED=2, BLOCKED=4)
+    assert its["rolling"] == {"size": 2, "max_failures": 2}
+    assert (await tasks(served))[-1]["reason"] == "waits for its turn: at most 2 at once"
+    assert await run_all(agents[:1], "ERROR") == ["j"]
+    await until(served, "j", QUEUED=2, BLOCKED=3, ERROR=1)
+    await run_all(agents[1:2], "TIMEOUT")
+    its = await until(served, "j", ERROR=4, QUEUED=1)
+    assert [one["code"] for one in (await tasks(served))[3:]] == ["ROLLOUT_STOPPED"] * 3
+    await run_all(agents)
+    assert (await job(served))["state"] == "ERROR"
+
+
+async def test_a_task_waits_for_room_on_its_agent_and_gives_it_back(served: Served) -> None:
+    agents = await fleet(served, 2, max_ram=1000, max_load=1.5)
+    await submit(served, target="nid>=11", batch=[1, 2, 3, 4, 5], requires={"ram": 500, "load": 0.5}, **ECHO)
+    await until(served, "j", QUEUED=4, BLOCKED=1)
+    assert (await tasks(served))[-1]["reason"] == "waits for an agent with room"
+    await run_all(agents[:1])
+    await until(served, "j", OK=2, QUEUED=3)
+    await run_all(agents)
+    await until(served, "j", OK=5)
+
+
+async def test_the_master_may_tighten_what_an_agent_declares(served: Served) -> None:
+    (agent,) = await fleet(served, 1, max_jobs=5)
+    assert (await served.ask("PATCH", "/api/v1/agents/1:11", json={"max_jobs": 1})).status == 200
+    await submit(served, target="1:11", batch=[1, 2], **ECHO)
+    await until(served, "j", QUEUED=1, BLOCKED=1)
+    assert await run_all([agent]) == ["j:1"]
+    await until(served, "j", OK=1, QUEUED=1)
+    assert (await served.ask("PATCH", "/api/v1/agents/1:11", json={"max_jobs": 9})).json["max_jobs"] == 5
+
+
+async def test_what_has_priority_goes_first(served: Served, agent: WireAgent) -> None:
+    for name, priority in (("usual", 0), ("low", -5), ("high", 7), ("higher", 1000), ("high2", 7)):
+        assert (await submit(served, name, target="1:7", priority=priority)).status == 202
+    assert [one["id"] for one in await agent.poll()] == ["higher", "high", "high2", "usual", "low"]
+
+
+async def test_agents_that_are_away_are_left_out_where_that_is_asked_for(served: Served) -> None:
+    await fleet(served, 2)
+    reply = await submit(served, target="*", away="skip")
+    assert (reply.status, reply.json["skipped"], len(await tasks(served))) == (202, 1, 2)
+    reply = await submit(served, "k", target="1:1", away="skip")
+    assert (reply.status, reply.code) == (422, "no_matching_agent")
+    assert "online" in reply.json["detail"]
+
+
+async def test_a_job_has_as_many_tasks_as_it_may_and_they_are_listed_page_by_page(served: Served) -> None:
+    count = limits.TASKS_PER_JOB
+    agents = await fleet(served, 2)
+    reply = await submit(served, target="nid>=11", batch={"from": 1, "to": count}, **ECHO)
+    assert reply.status == 202
+    found: list[int] = []
+    cursor = ""
+    while True:
+        page = (await served.ask("GET", f"/api/v1/jobs/j/tasks?limit=1000{cursor}")).json
+        found += [one["item"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert sorted(found) == list(range(1, count + 1))
+    assert (await served.ask("DELETE", "/api/v1/jobs/j")).status == 202
+    assert (await job(served))["state"] == "KILLED"
+    assert [await one.poll(wait_s=0) for one in agents] == [[], []]

@@ -20,8 +20,8 @@ DEFAULT_FILE: Final = "/etc/deployer/policy.toml"
 DEFAULT_PIDS: Final = 4096
 """How many processes a job may have at once where there are cgroups and the policy does not say."""
 
-ALWAYS: Final = frozenset({"kill", "killall", "ping"})
-"""Commands that no policy forbids: what runs can be ended, and the agent answers."""
+ALWAYS: Final = frozenset({"kill", "killall", "limit", "ping"})
+"""Commands that no policy forbids: what runs can be ended, now or later, and the agent answers."""
 
 HARMLESS: Final = ("LANG", "LC_*", "TZ", "TERM")
 """Variables that jobs may set where the policy says which programs or commands there are, and nothing of variables."""

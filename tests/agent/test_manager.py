@@ -220,3 +220,33 @@ def test_kill_after_a_term_waits_no_longer() -> None:
     fake.manager.end("t", "KILLED", KILL)
     fake.clock.pump([0.1] * 3)
     assert fake.outcome.signal == "SIGKILL"
+
+
+def test_a_process_gets_another_time_limit_while_it_runs() -> None:
+    host = Fake()
+    host.run(max_time=5)
+    host.clock.advance(3)
+    host.manager.limit("t", 10)
+    host.clock.advance(6)
+    assert host.signals == []
+    host.clock.advance(1)
+    assert host.signals == [(10.0, TERM)]
+
+
+def test_a_time_limit_that_is_over_already_ends_a_process_at_once_and_none_never() -> None:
+    host = Fake()
+    host.run(max_time=5)
+    host.manager.limit("t", 0)
+    host.clock.advance(100)
+    assert host.signals == []
+    host.manager.limit("t", 20)
+    host.clock.advance(0)
+    assert host.signals == [(100.0, TERM)]
+
+
+def test_a_process_has_the_time_limit_that_came_before_it_began() -> None:
+    host = Fake()
+    host.manager.limit("t", 2)
+    host.run(max_time=100)
+    host.clock.advance(2)
+    assert host.signals == [(2.0, TERM)]

@@ -59,6 +59,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/join-tokens"): {"name": "new"},
     ("PUT", "/api/v1/scripts/<domain>/<name>"): "-- text",
     ("POST", "/api/v1/jobs"): JOB,
+    ("PATCH", "/api/v1/jobs/<job>"): {"priority": 5},
+    ("POST", "/api/v1/jobs/<job>/rerun"): {},
+    ("POST", "/api/v1/jobs/<job>/tasks"): {"target": "1:7"},
     ("PATCH", "/api/v1/agents/<agent>"): {"rack": "r1"},
     ("PATCH", "/api/v1/hosts/<host>"): {"rack": "r1"},
     ("POST", "/api/v1/agent-requests/<fingerprint>/accept"): {},
@@ -135,6 +138,11 @@ class Tenant:
             things["token_id"] = made["id"]
         if row.method == "DELETE" and "<user>" in row.route:
             things["user"] = (await self.make("POST", "/api/v1/users", {"name": f"{SECRET}-doomed"}))["name"]
+        if row.route.endswith("/rerun"):
+            self._asking += 1
+            things["job"] = f"{SECRET}-ended-{self._asking}"
+            await self.make("POST", "/api/v1/jobs", {**JOB, "id": things["job"]})
+            await self.make("DELETE", f"/api/v1/jobs/{things['job']}", None)
         if row.method == "DELETE" and "<monitor>" in row.route:
             things["monitor"] = await self._watch()
         if "<fingerprint>" in row.route:

@@ -11,6 +11,7 @@ from deployer.config import Network
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.jobs import Dispatcher
+from deployer.dispatch.openjobs import OpenJobs
 from deployer.dispatch.placing import Placing
 from deployer.dispatch.planner import Planner
 from deployer.dispatch.signer import Signer
@@ -71,20 +72,23 @@ class Core(Struct, frozen=True):
     trail: AuditTrail
     watch: Watch
     planner: Planner
+    open_jobs: OpenJobs
 
 
 def build_core(ground: Ground) -> Core:
     """Made once for the HTTP side and the queue in Redis."""
     agents, library = Agents(ground.redis, ground.log_share), Library(ground.redis)
     plans, signer = Plans(ground.redis), Signer(ground.key.private)
-    dispatcher = Dispatcher((Jobs(ground.redis), plans), ground.hub, signer, ground.wall, ground.memory)
+    jobs = Jobs(ground.redis)
+    dispatcher = Dispatcher((jobs, plans), ground.hub, signer, ground.wall, ground.memory)
+    open_jobs = OpenJobs(jobs, plans, signer, ground.wall)
     planner = Planner(plans, Placing(agents, plans), signer, ground.clock, ground.wall)
     audits = Audits(ground.redis)
     fleet = Fleet(agents, Hosts(ground.redis))
     requests = JobRequests(dispatcher, agents, library, fleet, Activities(ground.redis))
     watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, requests, audits, trail, watch, planner)
+    return Core(agents, library, dispatcher, requests, audits, trail, watch, planner, open_jobs)
 
 
 AWAY = (UnavailableError, NoSpaceError)

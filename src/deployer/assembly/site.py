@@ -36,6 +36,7 @@ from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
 from deployer.rest.jobanswers import Values
 from deployer.rest.joblog import JobLogRoutes
+from deployer.rest.jobrelations import JobRelations
 from deployer.rest.jobs import JobRoutes
 from deployer.rest.masters import MasterRoutes
 from deployer.rest.monitors import MonitorRoutes
@@ -80,6 +81,7 @@ NOUNS: Final = (
     HostRoutes,
     JobRoutes,
     JobLogRoutes,
+    JobRelations,
     MasterRoutes,
     MonitorRoutes,
     ProcessRoutes,
@@ -171,6 +173,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             StatsRoutes(agents, points),
             MonitorRoutes(Monitors(redis), processes, jobs, wall),
             ProcessRoutes(agents, processes, jobs),
+            JobRelations(dispatcher, core.open_jobs, core.requests),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
         ],
         authenticator.caller,

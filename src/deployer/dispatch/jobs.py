@@ -178,6 +178,10 @@ class Dispatcher:
         await self._jobs.job(company, job_id)
         return await self._jobs.tasks_at(company, job_id, start, count)
 
+    async def children(self, company: str, job_id: str, start: int, count: int) -> tuple[list[JobRecord], bool]:
+        """Some of the jobs that wait for one, and whether there are more."""
+        return await self._jobs.children(company, job_id, start, count)
+
     async def task(self, company: str, task: str, agent: AgentId) -> TaskRecord:
         """One task; NotFoundError without it."""
         return await self._jobs.task(company, task, agent)
@@ -315,6 +319,8 @@ def _refusal(answer: str) -> Exception:
         return ConflictError("a job with this id and a different body exists")
     if answer == "FULL":
         return QueueFullError("too many jobs wait already: try again later")
+    if answer == "MANY":
+        return InvalidError("/depends_on", "a thousand jobs wait for one of these already, which is the most")
     if answer == "NO_JOB":
         return no_such_job()
     return InvalidError("/target", "no agent matches this target", "no_matching_agent")

@@ -101,7 +101,7 @@ class Planner:
             if number % SIGNED_A_TURN == 0:
                 await sleep(self._clock, 0)
         reach("plan_make_begun")
-        verdicts = await self._plans.make(company, document, made, GONE_RESULT)
+        verdicts = await self._plans.make(company, plan.job, made, GONE_RESULT)
         reach("plan_made")
         self.made += sum(one != "FULL" for one in verdicts or ())
         return verdicts

@@ -2,10 +2,10 @@
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from deployer.model import limits
-from deployer.protocol.commands import KillArgs, SignedCommand, sha256_text
+from deployer.protocol.commands import KillArgs, LimitArgs, SignedCommand, sha256_text
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import seal
 from deployer.stores.jobs import JobDocument
@@ -39,13 +39,22 @@ class Signer:
 
     def kill(self, company: str, task: str, agent: AgentId, created: int) -> bytes:
         """The command that kills a task; `created`: epoch ms."""
+        return self._own((company, agent), kill_id(task), KILL, KillArgs(id=task), created)
+
+    def limit(self, company: str, place: tuple[str, AgentId], own_id: str, max_time: int, created: int) -> bytes:
+        """The command that gives a task (its id, its agent) another time limit; `created`: epoch ms."""
+        task, agent = place
+        return self._own((company, agent), own_id, "limit", LimitArgs(id=task, max_time=max_time), created)
+
+    def _own(self, place: tuple[str, AgentId], own_id: str, cmd: str, args: Struct, created: int) -> bytes:
+        company, agent = place
         command = SignedCommand(
-            id=kill_id(task),
+            id=own_id,
             company=company,
             gid=agent.gid,
             nid=agent.nid,
-            cmd=KILL,
-            args=Raw(_encode(KillArgs(id=task))),
+            cmd=cmd,
+            args=Raw(_encode(args)),
             data_sha256=sha256_text(""),
             created=created,
             not_after=created + limits.NOT_AFTER_S * 1000,

@@ -147,6 +147,13 @@ class KillArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     name: Name = ""
 
 
+class LimitArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Arguments of `limit`, which only the master itself sends: another `max_time` for a task's process."""
+
+    id: TaskId
+    max_time: Annotated[int, Meta(ge=0, le=TEN_YEARS_S)]
+
+
 class ProcessArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Arguments of `get_process_stats`: one task that runs."""
 

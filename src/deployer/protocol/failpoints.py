@@ -8,6 +8,8 @@ MASTER: Final[dict[str, str]] = {
     "plan_taken": "a job's plan is due, and nothing is done about it",
     "plan_make_begun": "its next tasks are signed and not stored",
     "plan_made": "they are stored, and the plan is still this master's",
+    "job_changed": "some tasks of a job are changed, and others are not",
+    "tasks_added": "a job has more tasks, and the client does not know",
     "claim_begun": "an agent asks and nothing is claimed",
     "claim_done": "commands are claimed, and the agent has not got them",
     "accept_begun": "an agent has commands in its journal, and Redis does not know",

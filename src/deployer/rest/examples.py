@@ -5,6 +5,7 @@ from typing import Any, Final
 
 BODIES: Final[Mapping[str, Any]] = {
     "Admission": {"gid": 1, "nid": 12},
+    "Change": {"priority": 5, "max_time": 600},
     "CompanyRequest": {"name": "acme"},
     "GridRequest": {"gid": 2},
     "JobRequest": {
@@ -22,7 +23,9 @@ BODIES: Final[Mapping[str, Any]] = {
         "processes": [{"domain": "web", "name": "nginx"}],
         "thresholds": [{"metric": "processes", "below": 1, "for_s": 60}, {"metric": "cpu", "above": 150, "for_s": 300}],
     },
+    "MoreTasks": {"target": "role=web and rack=r8"},
     "PasswordRequest": {"password": "correct horse battery staple"},
+    "Rerun": {"id": "deploy-42-again"},
     "TokenRequest": {"name": "nightly build", "user": "ci", "role": "operator"},
     "TraitsChange": {"roles": ["web"], "labels": {"owner": "eve", "old": None}, "rack": "r7"},
     "UserChange": {"role": "operator", "agents": ["1:1", "1:2"]},

@@ -12,6 +12,7 @@ from deployer.errors import ForbiddenError, InvalidError, NotFoundError
 from deployer.model import limits
 from deployer.model.access import Caller, Permission
 from deployer.model.batches import BadBatch, Item, Range, has_place, items
+from deployer.model.changes import Priority
 from deployer.model.placement import Place, placed
 from deployer.model.plans import Dependency, Requires, Rolling
 from deployer.model.targets import BadTarget, Numbered, Target, parse
@@ -59,7 +60,7 @@ class JobRequest(Identified, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch: Range | list[Item] | None = None
     depends_on: Annotated[Sequence[JobId | Dependency], Meta(max_length=limits.DEPENDENCIES)] = ()
     requires: Requires | None = None
-    priority: Annotated[int, Meta(ge=-limits.PRIORITY, le=limits.PRIORITY)] = 0
+    priority: Priority = 0
     rolling: Rolling | None = None
 
 
@@ -82,11 +83,14 @@ class JobRequests:
         self._dispatcher = dispatcher
         self._agents = agents
 
-    async def check(self, caller: Caller, body: JobRequest) -> NewJob:
-        """The job; InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be."""
+    async def check(self, caller: Caller, body: JobRequest, agents: Sequence[AgentId] | None = None) -> NewJob:
+        """The job, on these agents or those of its target.
+
+        InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be.
+        """
         if len(body.data.encode("utf-8", "surrogatepass")) > MAX_DATA_BYTES:
             raise InvalidError("/data", f"longer than {MAX_DATA_BYTES} bytes")
-        meant = await self.meant(caller, body)
+        meant = await self._meant(caller, body) if agents is None else Meant(agents)
         args = await self._arguments(caller, body, meant.agents)
         await self._require_allowed(caller, args, meant.agents)
         depends_on = _dependencies(body)
@@ -110,7 +114,7 @@ class JobRequests:
             skipped=meant.skipped,
         )
 
-    async def meant(self, caller: Caller, body: JobRequest) -> Meant:
+    async def _meant(self, caller: Caller, body: JobRequest) -> Meant:
         """The agents that get a task each, or may get one of a batch."""
         target = _target(body.target)
         if isinstance(target, Numbered) and target.gid is not None and target.nid is not None and body.away == "queue":
@@ -202,8 +206,13 @@ def _items(body: JobRequest, args: Struct) -> Sequence[Item]:
         raise InvalidError("/fanout", "a batch has a task for each item: leave out `fanout`")
     if not has_place(msgspec.json.encode(args)):
         raise InvalidError("/args/args", "no argument has a place for the item: write $item where it belongs")
+    return items_of(body.batch)
+
+
+def items_of(batch: Range | Sequence[Item]) -> Sequence[Item]:
+    """The items of a batch; InvalidError when it is none."""
     try:
-        return items(body.batch, limits.TASKS_PER_JOB)
+        return items(batch, limits.TASKS_PER_JOB)
     except BadBatch as error:
         raise InvalidError("/batch", str(error)) from None
 

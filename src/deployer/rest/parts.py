@@ -22,7 +22,7 @@ class Parts:
 
     def __init__(self, cursor: str | None, limit: int) -> None:
         """MalformedError for a cursor that is none."""
-        self.at = _offset(cursor)
+        self.at = offset(cursor)
         self.items: list[Any] = []
         self.next: str | None = None
         self._end = self.at + limit
@@ -48,7 +48,8 @@ class Parts:
         return taken
 
 
-def _offset(cursor: str | None) -> int:
+def offset(cursor: str | None) -> int:
+    """The number of what comes before; MalformedError for a cursor that is none."""
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= MOST_DIGITS):

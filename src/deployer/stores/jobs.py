@@ -10,7 +10,9 @@ from msgspec import Raw, Struct
 from deployer.errors import NotFoundError
 from deployer.model import limits, retention
 from deployer.model.batches import Item
+from deployer.model.changes import NOTHING, Change
 from deployer.model.plans import Dependency, Planned, Requires
+from deployer.protocol.commands import Envelope
 from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.protocol.states import FINAL, TASK_STATES, TaskState
@@ -77,10 +79,21 @@ class NewTask(Struct, frozen=True):
     head: bytes = b""
 
 
+class Told(Struct, frozen=True):
+    """A task that is changed: its new command, and the id and command that tell its agent where it knows it already."""
+
+    id: str
+    agent: AgentId
+    wire: bytes = b""
+    by: str = ""
+    by_wire: bytes = b""
+
+
 class JobRecord(Struct, frozen=True):
     """A job as it stands: its document, its tasks by state, its end (epoch ms) and where its log lies.
 
     `damaged`: its record cannot be read, and this is what stands for it. `ends`: how jobs ended that it waits for.
+    `change`: what was changed since it was submitted, and is in `document`; `changes`: the last one's mark.
     """
 
     document: JobDocument
@@ -91,6 +104,8 @@ class JobRecord(Struct, frozen=True):
     log_last: str
     damaged: bool = False
     ends: Mapping[str, str] = {}
+    changes: str = "0"
+    change: Change = NOTHING
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
@@ -184,6 +199,13 @@ class Jobs:
             found += [(place, record) for place, record in zip(part, records, strict=True) if record is not None]
         return found
 
+    async def children(self, company: str, job_id: str, start: int, count: int) -> tuple[list[JobRecord], bool]:
+        """Some of the jobs that wait for one, by id, as far as they are still there; whether there are more."""
+        raw = await self._redis.read("SMEMBERS", f"{keys.job(company, job_id)}:next")
+        ids = sorted(one for it in raw if (one := self._text(keys.job(company, job_id), it)) is not None)
+        found = await self._records(company, ids[start : start + count])
+        return [one for one in found if one is not None], len(ids) > start + count
+
     async def users(self, company: str, ids: Sequence[str]) -> list[str | None]:
         """Who submitted each of these jobs; None where that is not known any more."""
         known = list(dict.fromkeys(ids))
@@ -251,6 +273,26 @@ class Jobs:
         read = self._redis.damage.read
         return [read(key, _read_result, one) for one in await self._redis.read("ZRANGE", key, first, first + count - 1)]
 
+    async def data(self, company: str, job_id: str) -> str:
+        """What a job's tasks get as data: it stands in the command of the first."""
+        first = await self._redis.read("LINDEX", f"{keys.job(company, job_id)}:tasks", 0)
+        if not first:
+            return ""
+        raw = await self._redis.call("HGET", f"{keys.prefix(company)}task:{first.decode()}", "wire")
+        return _envelope(raw).data if raw else ""
+
+    async def change(
+        self, company: str, job: JobRecord, mark: str, change: Change, *, moved: bool, told: Sequence[Told]
+    ) -> str:
+        """Change some tasks of an open job, and it with them: OK, CHANGED, ENDED, NONE. `moved`: in its priority."""
+        document = job.document
+        arguments: list[object] = [document.id, job.changes, mark, _encode(change)]
+        arguments.append(change.priority if moved and change.priority is not None else "")
+        for one in told:
+            arguments += (one.id, str(one.agent), one.wire, one.by, one.by_wire)
+        answer: bytes = await self._redis.run(scripts.CHANGE, [keys.prefix(company)], arguments)
+        return answer.decode()
+
     async def runs_kept(self, company: str, task: str, agent: AgentId) -> int:
         """How many finished runs of a task there are to be read."""
         kept: int | None = await self._redis.read("ZCARD", f"{keys.task(company, task, agent)}:runs")
@@ -304,6 +346,8 @@ class Jobs:
 _encode = msgspec.json.Encoder().encode
 _document = msgspec.json.Decoder(JobDocument).decode
 _result = msgspec.json.Decoder(Result).decode
+_change = msgspec.json.Decoder(Change).decode
+_envelope = msgspec.json.Decoder(Envelope).decode
 _item = msgspec.json.Decoder(Item).decode
 _read_planned = msgspec.json.Decoder(Planned).decode
 _TASK_FIELDS = ("state", "result", "sent", "accepted", "finished", "kill_wanted", "runs", "log_dropped", "item")
@@ -319,17 +363,25 @@ def read_job(flat: list[bytes]) -> JobRecord:
     if bytes(document.args)[:1] != b"{":
         raise ValueError("the arguments of a command are an object")
     _ = document.places
+    change = _change(fields.get(b"change", b"{}"))
     first, last, stream = (fields.get(name, b"") for name in (b"log_first", b"log_last", b"log_stream"))
     has_log = bool(stream and _ENTRY.fullmatch(first) and _ENTRY.fullmatch(last))
     return JobRecord(
-        document=document,
+        document=_changed(document, change),
         counts=_counts(fields),
         finished=_number(fields.get(b"finished")),
         log_stream=stream.decode() if has_log else None,
         log_first=first.decode() if has_log else "",
         log_last=last.decode() if has_log else "",
         ends={name[4:].decode(): end.decode() for name, end in fields.items() if name.startswith(b"dep:")},
+        changes=fields.get(b"changes", b"0").decode(),
+        change=change,
     )
+
+
+def _changed(document: JobDocument, change: Change) -> JobDocument:
+    priority = document.priority if change.priority is None else change.priority
+    return msgspec.structs.replace(document, priority=priority, args=change.args(document.args))
 
 
 def _counts(fields: Mapping[bytes, bytes]) -> dict[TaskState, int]:

@@ -14,7 +14,7 @@ from deployer.stores import keys, scripts
 from deployer.stores.jobs import JobDocument, JobRecord, read_job
 from deployer.stores.redis import Redis
 
-Accepted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_JOB"]
+Accepted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_JOB", "MANY"]
 Verdict = Literal["MADE", "FULL", "GONE"]
 LEASE_MS: Final = 15_000
 
@@ -120,15 +120,15 @@ class Plans:
             need=_need(need or b"{}"),
         )
 
-    async def make(
-        self, company: str, document: JobDocument, made: Sequence[Made], gone: bytes
-    ) -> Sequence[Verdict] | None:
+    async def make(self, company: str, job: JobRecord, made: Sequence[Made], gone: bytes) -> Sequence[Verdict] | None:
         """Bring tasks to their agents; None when the plan is not as it was seen: look again.
 
         `gone`: the result of those whose agent is revoked.
         """
+        document = job.document
         arguments: list[object] = [
             document.id,
+            job.changes,
             document.max_failures,
             document.priority,
             limits.QUEUE_PER_AGENT,

@@ -14,7 +14,7 @@ from deployer.kit.clock import WallClock, sleep
 from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
 from deployer.kit.unhandled import Unhandled, UnhandledLog
-from deployer.protocol.commands import ExecuteArgs, KillArgs, NoArgs
+from deployer.protocol.commands import ExecuteArgs, KillArgs, LimitArgs, NoArgs
 from deployer.protocol.levels import CRITICAL, WARNING
 from deployer.protocol.messages import OWN_FAILURES
 from deployer.protocol.processes import ProcessesAnswer
@@ -27,6 +27,7 @@ from deployer_agent.commands.check import Checker
 from deployer_agent.commands.execute import Execute, Runner
 from deployer_agent.commands.extension import handler as extension
 from deployer_agent.commands.kill import Kill, Killall, restart
+from deployer_agent.commands.limit import Limit
 from deployer_agent.commands.messages import MessageCommands
 from deployer_agent.commands.orphans import Orphans
 from deployer_agent.commands.ping import ping
@@ -293,6 +294,7 @@ class Working:
                 "ping": Handler(of(NoArgs), ping, harmless=True),
                 "kill": Handler(of(KillArgs), kill, control=True),
                 "killall": Handler(of(NoArgs), Killall(self.manager.end_all), control=True),
+                "limit": Handler(of(LimitArgs), Limit(self.manager.limit), control=True),
                 "restart": Handler(of(NoArgs), restart, control=True, then=self._restart),
             }
         )

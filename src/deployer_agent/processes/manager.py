@@ -1,8 +1,10 @@
 """What runs on this host: started, limited in time, ended whole, and told of when it has ended."""
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
@@ -11,6 +13,9 @@ from deployer.kit.failpoints import reach
 from deployer_agent.processes.ending import KILL, TERM, Ending
 from deployer_agent.processes.plan import Emit, Ended, EndedBy, Ender, Footprint, Launch, Living, Plan
 from deployer_agent.processes.run import Run
+
+LIMITS: Final = 10_000
+"""So many tasks whose limit was changed are known at once."""
 
 
 class Notes(Struct, frozen=True):
@@ -34,12 +39,15 @@ class Manager:
         self._runs: dict[str, Run] = {}
         self._held = False
         self._held_tasks: set[str] = set()
+        self._limits: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
 
     async def run(self, plan: Plan, emit: Emit) -> Ended:
         """Run it to its end; RefusedError when it cannot be started."""
+        if plan.task in self._limits:
+            plan = replace(plan, max_time=self._limits[plan.task])
         run = Run(plan, emit, self._ender, self._clock, self._wall)
         run.start(self._launch)
         reach("spawned")
@@ -54,6 +62,7 @@ class Manager:
             if plan.whole:
                 await self.clear(run.footprint, plan.grace)
             self._ender.forget(run.footprint)
+            self._limits.pop(plan.task, None)
             self._notes.over(run.footprint)
 
     def end(self, task: str, by: EndedBy, number: int | None = None) -> bool:
@@ -83,6 +92,16 @@ class Manager:
         """Return the processes of a task as far as they are known without looking; none when none runs."""
         run = self._runs.get(task)
         return [] if run is None else self._ender.seen(run.footprint)
+
+    def limit(self, task: str, max_time: float) -> None:
+        """Give a task's process another time limit (s, 0: none), now or when it is started."""
+        self._limits.pop(task, None)
+        self._limits[task] = max_time
+        if len(self._limits) > LIMITS:
+            del self._limits[next(iter(self._limits))]
+        run = self._runs.get(task)
+        if run is not None:
+            run.limit(max_time)
 
     def signal(self, task: str, number: int) -> bool:
         """Send a signal to a task's process and leave it at that; False when none runs."""

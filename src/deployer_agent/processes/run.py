@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 
@@ -64,6 +65,15 @@ class Run:
         self._ending = Ending(
             self._ender, self.footprint, self._clock, self._settle, number=number, grace=self._plan.grace
         )
+
+    def limit(self, max_time: float) -> None:
+        """End it when it has run so many seconds, whatever was said before; 0: never."""
+        self._plan = replace(self._plan, max_time=max_time)
+        if (timer := self._timers.pop("time", None)) is not None and timer.active():
+            timer.cancel()
+        if self.child.alive and not self._by and max_time > 0:
+            left = max_time - (self._clock.seconds() - self._begun)
+            self._later("time", max(left, 0.0), lambda: self.end("MAX_TIME"))
 
     def deliver(self, number: int) -> None:
         """Send a signal to the process itself and nothing more."""

@@ -236,7 +236,7 @@ local function spoil(prefix, id, now)
   end
   local job, from = known[2], known[1]
   if not job then
-    job = string.find(id, ':kill@', 1, true) and '' or string.match(id, '^[^:@]*')
+    job = (string.find(id, ':kill@', 1, true) or string.find(id, ':l%x%x%x%x%x%x%x%x@')) and '' or string.match(id, '^[^:@]*')
   end
   if job ~= '' and redis.call('EXISTS', prefix .. 'job:' .. job) == 0 then
     job = ''

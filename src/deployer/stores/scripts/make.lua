@@ -1,25 +1,25 @@
 -- MAKE: the next planned tasks of a job come to their agents, in one step with what the plan loses. One that finds no room
 -- comes to the plan's end.
--- KEYS: company prefix. ARGV: job, most failures (0: any number), priority, queue limit, not_after ms, result for a revoked agent, list
+-- KEYS: company prefix. ARGV: job, changes that were seen, most failures (0: any number), priority, queue limit, not_after ms, result for a revoked agent, list
 -- (queue or control), then for each: entry as the plan has it, task id, gid:nid ('' : there is none with room), wire, item, ram, load (in
 -- thousandths), most ram, most load, most jobs of the agent (each '' : any).
 -- Answers {verdict, …}: MADE, FULL, GONE (its agent is revoked: the task has ended); or CHANGED, when the plan is not as it was seen or has
 -- ended; or STOP.
 local prefix, job = KEYS[1], ARGV[1]
 local key = prefix .. 'job:' .. job
-local some = redis.call('HMGET', key, 'plan', 'n:ERROR', 'n:TIMEOUT', 'n:KILLED')
-if not some[1] then
+local some = redis.call('HMGET', key, 'plan', 'n:ERROR', 'n:TIMEOUT', 'n:KILLED', 'changes')
+if not some[1] or (some[5] or '0') ~= ARGV[2] then
   return 'CHANGED'
 end
-local most = tonumber(ARGV[2])
+local most = tonumber(ARGV[3])
 if most > 0 and (tonumber(some[2] or '') or 0) + (tonumber(some[3] or '') or 0) + (tonumber(some[4] or '') or 0) >= most then
   return 'STOP'
 end
 local plan = key .. ':plan'
-local n = (#ARGV - 7) / 10
+local n = (#ARGV - 8) / 10
 local seen = redis.call('LRANGE', plan, 0, n - 1)
 for i = 1, n do
-  if seen[i] ~= ARGV[10 * i - 2] then
+  if seen[i] ~= ARGV[10 * i - 1] then
     return 'CHANGED'
   end
 end
@@ -39,14 +39,14 @@ local function verdict(i)
   end
   sound(agent .. ':queue', 'list')
   sound(agent .. ':ranked', 'zset')
-  if redis.call('LLEN', agent .. ':queue') + redis.call('ZCARD', agent .. ':ranked') >= tonumber(ARGV[4]) then
+  if redis.call('LLEN', agent .. ':queue') + redis.call('ZCARD', agent .. ':ranked') >= tonumber(ARGV[5]) then
     return 'FULL'
   end
   local has_room = within(agent, 'held_ram', ARGV[i + 5], ARGV[i + 7]) and within(agent, 'held_load', ARGV[i + 6], ARGV[i + 8])
   return has_room and (ARGV[i + 9] == '' or load_of(agent) < tonumber(ARGV[i + 9])) and 'MADE' or 'FULL'
 end
 local answer = {}
-for i = 8, #ARGV, 10 do
+for i = 9, #ARGV, 10 do
   local is = verdict(i)
   table.insert(answer, is)
   redis.call('LPOP', plan)
@@ -63,19 +63,19 @@ for i = 8, #ARGV, 10 do
     end
     redis.call('RPUSH', key .. ':tasks', id)
     if is == 'GONE' then
-      finish(prefix, id, job, 'BLOCKED', 'ERROR', ARGV[6], now)
+      finish(prefix, id, job, 'BLOCKED', 'ERROR', ARGV[7], now)
     else
       if ARGV[i + 5] ~= '0' or ARGV[i + 6] ~= '0' then
         redis.call('HSET', task, 'ram', ARGV[i + 5], 'load', ARGV[i + 6])
         count(agent, 'held_ram', tonumber(ARGV[i + 5]))
         count(agent, 'held_load', tonumber(ARGV[i + 6]))
       end
-      if ARGV[7] ~= 'queue' then
-        redis.call('HSET', task, 'list', ARGV[7])
+      if ARGV[8] ~= 'queue' then
+        redis.call('HSET', task, 'list', ARGV[8])
       end
       move(prefix, task, job, 'BLOCKED', 'QUEUED')
-      redis.call('ZADD', 'dpl:deadlines', ARGV[5], prefix .. '|' .. id)
-      local rank = enqueue(agent, ARGV[7], ARGV[i + 1], ARGV[3])
+      redis.call('ZADD', 'dpl:deadlines', ARGV[6], prefix .. '|' .. id)
+      local rank = enqueue(agent, ARGV[8], ARGV[i + 1], ARGV[4])
       if rank ~= '' then
         redis.call('HSET', task, 'rank', rank)
       end

@@ -1,7 +1,7 @@
 -- PLAN: a job whose tasks are made later, all or nothing.
 -- KEYS: company prefix. ARGV: job, sha, doc, created ms, not_after ms, open limit, user, what its tasks need (JSON), number of jobs that it waits
 -- for, these, then an entry for each planned task (JSON).
--- Answers OK, DUP, CONFLICT, FULL, NO_JOB.
+-- Answers OK, DUP, CONFLICT, FULL, NO_JOB, MANY (jobs wait for one of these already).
 local prefix = KEYS[1]
 local job = prefix .. 'job:' .. ARGV[1]
 local known = read(job, 'sha')[1]
@@ -15,8 +15,13 @@ if (open or 0) + n > tonumber(ARGV[6]) then
   return 'FULL'
 end
 for i = 10, 9 + waits do
-  if not read(prefix .. 'job:' .. ARGV[i], 'sha')[1] then
+  local other = prefix .. 'job:' .. ARGV[i]
+  if not read(other, 'sha')[1] then
     return 'NO_JOB'
+  end
+  sound(other .. ':next', 'set')
+  if redis.call('SCARD', other .. ':next') >= 1000 then
+    return 'MANY'
   end
 end
 if not open then -- no number: it begins anew
@@ -36,7 +41,6 @@ for i = 10, 9 + waits do
   if redis.call('HEXISTS', other, 'finished') == 1 then
     redis.call('HSET', job, 'dep:' .. ARGV[i], outcome(other))
   end
-  sound(other .. ':next', 'set')
   redis.call('SADD', other .. ':next', ARGV[1])
 end
 due(prefix, ARGV[1])

@@ -73,6 +73,7 @@ class Client(threading.Thread):
         if kind == "cancel":
             self._cancel(asked)
         elif kind in {"recurring", "daemon"}:
+            self._persist("PATCH", f"/api/v1/jobs/{asked.job}", {"priority": number % 7}, {200, 409}, asked)
             heapq.heappush(self._ends, _End(time.monotonic() + self._chance.uniform(2, 8), number))
 
     def _end_due(self, now: float) -> None:

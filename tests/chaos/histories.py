@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,22 @@ def read_marks(file: Path) -> Counter[tuple[str, int]]:
 def read_redis(redis: Resp, company: str) -> dict[str, Stored]:
     """Every task of a company, by its job (each of ours has one)."""
     found: dict[str, Stored] = {}
+    for key in _hashes(redis, f"dpl:c:{company}:job:*"):
+        state, result, finished = redis.ask("HMGET", key, "rest_state", "rest", "rest_at")
+        if redis.ask("EXISTS", f"{key}:plan"):  # its task is not made, or never was
+            found[key.rpartition(":")[2]] = _stored(state or b"BLOCKED", result, finished)
+    for key in _hashes(redis, f"dpl:c:{company}:task:*"):
+        job, state, result, finished = redis.ask("HMGET", key, "job", "state", "result", "finished")
+        if job and state:  # kills that the master sends are tasks of no job
+            found[job.decode()] = _stored(state, result, finished)
+    return found
+
+
+def _hashes(redis: Resp, pattern: str) -> Iterator[str]:
     cursor: Any = 0
     while cursor != b"0":
-        cursor, keys = redis.ask("SCAN", cursor, "MATCH", f"dpl:c:{company}:task:*", "COUNT", 1000, "TYPE", "hash")
-        for key in keys:
-            job, state, result, finished = redis.ask("HMGET", key, "job", "state", "result", "finished")
-            if job and state:  # kills that the master sends are tasks of no job
-                found[job.decode()] = _stored(state, result, finished)
-    return found
+        cursor, keys = redis.ask("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash")
+        yield from (key.decode() for key in keys)
 
 
 def _stored(state: bytes, result: bytes | None, finished: bytes | None) -> Stored:

@@ -103,9 +103,11 @@ class Scene:
             self.submit(f"j{number}", f"{self.mark(f'j{number}')}; echo said; echo 20::{number}", after)
         self.submit("r", self.mark("r"), recurring_period=1)
         self.submit("d", f"{self.mark('d')}; exec sleep 1000", max_time=-1)
+        self.retried("a change", lambda: self.fleet.ask("PATCH", "/api/v1/jobs/r", {"priority": 3}))
+        self.retried("one task more", lambda: self.fleet.ask("POST", "/api/v1/jobs/r/tasks", {"target": "1:1"}))
         ping = {"cmd": "ping", "target": "1:1", "id": "p"}
         self.retried("a ping", lambda: self.fleet.ask("POST", "/api/v1/jobs", ping))
-        until(lambda: len({m for m in self.seen() if m.startswith("r ")}) >= 2 or self.revive(), what="two periods")
+        until(lambda: len({m for m in self.seen() if m.startswith("r ")}) >= 3 or self.revive(), what="two periods")
         until(lambda: any(m.startswith("d ") for m in self.seen()) or self.revive(), what="the daemon")
         for job in ("r", "d"):
             self.retried("an end", lambda job=job: self.fleet.ask("DELETE", f"/api/v1/jobs/{job}"))

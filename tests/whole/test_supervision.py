@@ -150,12 +150,11 @@ def test_silence_and_memory_over_the_limit_are_failures(running: Fleet) -> None:
 
 
 def test_long_running_and_recurring_jobs_come_back_after_an_orderly_restart(running: Fleet, tmp_path: Path) -> None:
-    long, often = tmp_path / "long", tmp_path / "often"
+    long, often, once = tmp_path / "long", tmp_path / "often", tmp_path / "once"
     running.submit("d", *daemon(long), max_time=-1)
     running.submit("r", *daemon(often, "true"), recurring_period=1)
-    running.submit("once", "/bin/sleep", "1000")
-    until(lambda: starts(long) and starts(often), what="the first starts")
-    until(lambda: running.job("once")["state"] == "RUNNING", what="the other job")
+    running.submit("once", *daemon(once))
+    until(lambda: starts(long) and starts(often) and starts(once), what="the first starts")
     assert running.agents[1].stop() == 0
     assert not lives(starts(long)[0])
     before = len(starts(often))

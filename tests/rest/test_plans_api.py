@@ -243,3 +243,14 @@ async def test_a_job_has_as_many_tasks_as_it_may_and_they_are_listed_page_by_pag
     assert (await served.ask("DELETE", "/api/v1/jobs/j")).status == 202
     assert (await job(served))["state"] == "KILLED"
     assert [await one.poll(wait_s=0) for one in agents] == [[], []]
+
+
+async def test_the_log_of_what_is_not_made_yet_is_empty_and_a_batch_on_one_agent_has_one(
+    served: Served, agent: WireAgent
+) -> None:
+    await submit(served, "first", target="1:7")
+    await submit(served, "waits", target="1:7", depends_on=["first"])
+    await submit(served, "batch", target="1:7", batch=[1], **ECHO)
+    for name in ("waits", "batch"):
+        reply = await served.ask("GET", f"/api/v1/jobs/{name}/log")
+        assert (reply.status, reply.json) == (200, {"items": [], "next": None})

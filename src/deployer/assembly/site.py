@@ -30,6 +30,7 @@ from deployer.rest.authentication import Authenticator
 from deployer.rest.companies import CompanyRoutes
 from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.errorpage import ErrorRoutes
+from deployer.rest.events import EventRoutes
 from deployer.rest.fleet import Fleet
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
@@ -51,6 +52,7 @@ from deployer.rest.users import UserRoutes
 from deployer.stores.activity import Activities
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
+from deployer.stores.events import Events
 from deployer.stores.hosts import Hosts
 from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
@@ -64,6 +66,7 @@ from deployer.stores.processes import Processes
 from deployer.stores.tokens import Tokens
 from deployer.stores.users import Users
 from deployer.stores.waitingroom import WaitingRoom
+from deployer.telemetry.eventfeed import EventFeed
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
@@ -78,6 +81,7 @@ NOUNS: Final = (
     AssignmentRoutes,
     AuditRoutes,
     CompanyRoutes,
+    EventRoutes,
     HostRoutes,
     JobRoutes,
     JobLogRoutes,
@@ -162,6 +166,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AssignmentRoutes(agents, activities, jobs),
             AuditRoutes(core.audits),
             CompanyRoutes(companies, wall),
+            EventRoutes(EventFeed(Events(redis), hub), jobs),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, agents, Values(Threads(clock))),
             ScriptRoutes(library, wall),

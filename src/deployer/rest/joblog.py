@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 from msgspec import Struct
 
-from deployer.errors import MalformedError
+from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
 from deployer.protocol.messages import FLAGS, category
 from deployer.protocol.times import iso
@@ -87,9 +87,12 @@ class JobLogRoutes:
         if record.damaged:
             return None
         agent = record.document.agent
-        if agent is None:  # each of several agents keeps its own
+        if agent is None or record.document.is_batch:  # each of several agents keeps its own
             return None
-        task = await self._jobs.task(caller.company, record.document.id, agent)
+        try:
+            task = await self._jobs.task(caller.company, record.document.id, agent)
+        except NotFoundError:  # it is still to be made
+            return None
         if not task.log_dropped:
             return None
         return f"{PREFIX}{page[-1].message.seq if page else 0}"

@@ -65,7 +65,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:monitors               zset   ids of monitors by their making
     dpl:c:<c>:monitor:<id>           hash   doc, agent, version, since:<threshold> (Redis time, ms), told:<threshold>
     dpl:c:<c>:monitors:<gid>:<nid>   set    ids of the monitors of an agent
-    dpl:c:<c>:events                 stream
+    dpl:c:<c>:events                 stream type, subject, state;  …:told  string  followers were woken; expires
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
     dpl:c:<c>:audit                  stream e (an entry), h (its hash);  …:audit:head  string  n:hash of the last
@@ -163,6 +163,11 @@ def kind(key: str) -> str:
     if parts[0] != "dpl":
         return "other"
     return parts[3] if parts[1] == "c" and len(parts) > 3 else parts[1]  # noqa: PLR2004 (dpl, c, the company, a word)
+
+
+def events(company_id: str) -> str:
+    """The stream of a company's events; what is said on WAKE when there are more."""
+    return f"{prefix(company_id)}events"
 
 
 def agent(agent_id: AgentId) -> str:

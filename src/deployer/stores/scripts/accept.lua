@@ -24,6 +24,12 @@ for i = 5, #ARGV do
   else
     redis.call('HSET', task, 'by', ARGV[3], 'accepted', int(now))
     move(prefix, task, known[2], state, 'RUNNING')
+    if known[2] ~= '' then
+      if redis.pcall('HSETNX', prefix .. 'job:' .. known[2], 'begun', int(now)) == 1 then
+        event(prefix, 'job.state', known[2], 'RUNNING')
+      end
+      event(prefix, 'task.state', id .. '@' .. ARGV[1], 'RUNNING')
+    end
     redis.pcall('ZADD', agent .. ':running', int(now), id .. '@' .. ARGV[1])
     redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id .. '@' .. ARGV[1])
   end

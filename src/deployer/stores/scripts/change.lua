@@ -17,6 +17,9 @@ if changes ~= ARGV[2] and changes ~= ARGV[3] then
   return 'CHANGED'
 end
 redis.call('HSET', key, 'changes', ARGV[3], 'change', ARGV[4])
+if changes == ARGV[2] then
+  event(prefix, 'job.changed', job, '')
+end
 local damaged, now = {}, now_ms()
 local function tell(id, agent, wire)
   local task = prefix .. 'task:' .. id .. '@' .. agent

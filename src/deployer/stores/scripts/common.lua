@@ -65,9 +65,12 @@ local function count(key, field, by)
   return n
 end
 
--- One more entry for a company's event stream.
+-- One more entry for a company's event stream. Who follows is woken at most twenty times a second, and looks once more after that.
 local function event(prefix, kind, subject, state)
   redis.pcall('XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state)
+  if redis.call('SET', prefix .. 'events:told', '', 'NX', 'PX', 50) then
+    redis.call('PUBLISH', 'dpl:wake', prefix .. 'events')
+  end
 end
 
 -- An agent's state is another one from now on: the last twenty are kept.
@@ -108,6 +111,7 @@ local function close(prefix, job, now)
   local key = prefix .. 'job:' .. job
   redis.pcall('HSET', key, 'finished', int(now))
   redis.call('ZADD', prefix .. 'finished', int(now), job)
+  event(prefix, 'job.state', job, outcome(key))
   redis.call('PUBLISH', 'dpl:done', job)
   local waiting = redis.pcall('SMEMBERS', key .. ':next')
   for _, other in ipairs(waiting['err'] and {} or waiting) do
@@ -207,6 +211,7 @@ local function finish(prefix, id, job, from, to, result, now)
     redis.call('EXPIRE', task, 86400)
     return
   end
+  event(prefix, 'task.state', id, to)
   if not counted('DECR', prefix .. 'open') then
     redis.call('UNLINK', prefix .. 'open')
   end

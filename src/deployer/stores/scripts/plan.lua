@@ -43,5 +43,6 @@ for i = 10, 9 + waits do
   end
   redis.call('SADD', other .. ':next', ARGV[1])
 end
+event(prefix, 'job.state', ARGV[1], 'BLOCKED')
 due(prefix, ARGV[1])
 return 'OK'

@@ -35,6 +35,7 @@ redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not
   'user', ARGV[9], 'n:QUEUED', int(n), 'open', int(n))
 redis.call('ZADD', prefix .. 'jobs', 0, ARGV[4] .. ':' .. ARGV[1])
 redis.call('INCRBY', prefix .. 'open', int(n))
+event(prefix, 'job.state', ARGV[1], 'QUEUED')
 for i = 1, n do
   local agent = ARGV[5 * i + 8]
   local id = ARGV[5 * i + 7] .. '@' .. agent

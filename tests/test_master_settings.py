@@ -37,6 +37,7 @@ def test_the_shipped_file_shows_every_setting_with_its_default() -> None:
         ({"redis_max_memory": 5}, "redis_max_memory"),
         ({"trusted_proxies": ["balancer"]}, "trusted_proxies"),
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
+        ({"webhook_networks": ["intern"]}, "webhook_networks"),
     ],
 )
 def test_settings_that_would_be_unsafe_stop_the_start(options: dict[str, object], message: str) -> None:

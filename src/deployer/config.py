@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -37,6 +37,7 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     client_ca_file: str | None = None
     waiting_room: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    webhook_networks: tuple[str, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
@@ -59,6 +60,7 @@ def _check(settings: MasterSettings) -> None:
     if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
         raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
     proxies(settings)
+    webhook_networks(settings)
     _check_names(settings)
     for description in settings.http:
         kind = description.partition(":")[0]
@@ -96,10 +98,19 @@ def _is_address(text: str) -> bool:
 
 def proxies(settings: MasterSettings) -> tuple[Network, ...]:
     """The balancers' addresses and networks; StartError for what is neither."""
+    return _networks("trusted_proxies", settings.trusted_proxies)
+
+
+def webhook_networks(settings: MasterSettings) -> tuple[Network, ...]:
+    """Networks that are not public and may be told of events all the same; StartError for what is none."""
+    return _networks("webhook_networks", settings.webhook_networks)
+
+
+def _networks(name: str, texts: Sequence[str]) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies)
+        return tuple(ipaddress.ip_network(text) for text in texts)
     except ValueError as error:
-        raise StartError(f"trusted_proxies has addresses or networks: {error}") from None
+        raise StartError(f"{name} has addresses or networks: {error}") from None
 
 
 def _is_private(description: str, auto_tls: bool) -> bool:  # noqa: FBT001 (a setting)

@@ -47,6 +47,7 @@ def _rows() -> Iterator[Row]:
 
 ROWS = list(_rows())
 JOB = {"cmd": "ping", "target": "1:7"}
+WEBHOOK = {"name": "hook", "url": f"https://{SECRET.lower()}.example/"}
 MONITOR = {"name": "watched", "agent": "1:7", "processes": [{"domain": "web"}]}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/companies"): {"name": "new"},
@@ -65,6 +66,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/agents/<agent>"): {"rack": "r1"},
     ("PATCH", "/api/v1/hosts/<host>"): {"rack": "r1"},
     ("POST", "/api/v1/agent-requests/<fingerprint>/accept"): {},
+    ("POST", "/api/v1/webhooks"): WEBHOOK,
+    ("PATCH", "/api/v1/webhooks/<webhook>"): {"paused": True},
     ("POST", "/api/v1/monitors"): MONITOR,
     ("PATCH", "/api/v1/monitors/<monitor>"): {"name": "renamed"},
 }
@@ -83,6 +86,7 @@ NONE = {
     "fingerprint": "0" * 64,
     "process": "none@1:99.1",
     "monitor": "0" * 32,
+    "webhook": "0" * 32,
 }
 
 
@@ -120,6 +124,7 @@ class Tenant:
         await agent.poll()
         assert (await agent.post("processes", listing(live(self.things["job"], name=SECRET)))).status == 200
         self.things["monitor"] = await self._watch()
+        self.things["webhook"] = await self._hook()
         await self._wait()
 
     async def make(self, method: str, path: str, body: Any) -> Any:
@@ -143,6 +148,8 @@ class Tenant:
             things["job"] = f"{SECRET}-ended-{self._asking}"
             await self.make("POST", "/api/v1/jobs", {**JOB, "id": things["job"]})
             await self.make("DELETE", f"/api/v1/jobs/{things['job']}", None)
+        if row.method == "DELETE" and "<webhook>" in row.route:
+            things["webhook"] = await self._hook()
         if row.method == "DELETE" and "<monitor>" in row.route:
             things["monitor"] = await self._watch()
         if "<fingerprint>" in row.route:
@@ -157,6 +164,10 @@ class Tenant:
         """One more monitor."""
         made = await self.make("POST", "/api/v1/monitors", {**MONITOR, "name": f"{SECRET} monitor"})
         return str(made["id"])
+
+    async def _hook(self) -> str:
+        """One more webhook."""
+        return str((await self.make("POST", "/api/v1/webhooks", WEBHOOK))["id"])
 
     async def _wait(self) -> str:
         """An agent without a token asks to be let in."""

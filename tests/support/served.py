@@ -1,5 +1,6 @@
 """The master's whole HTTP side in the test's reactor, on a loopback port, over the real Redis; and clients for it."""
 
+import ipaddress
 import json
 import socket
 import time
@@ -15,6 +16,7 @@ from twisted.web.client import HTTPConnectionPool
 
 from deployer.assembly.core import Ground, build_core, build_planning
 from deployer.assembly.site import build_site
+from deployer.assembly.webhooks import build_courier
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
 from deployer.model.access import Role
@@ -81,6 +83,7 @@ class Served:
         self._plans = Hub(reactor)  # of its own: tests count who waits at the other one
         self.memory = 0.0
         self.waiting_room = False
+        self.webhook_networks = (ipaddress.ip_network("127.0.0.0/8"),)
         self.meter = Meter(reactor)
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
@@ -114,17 +117,27 @@ class Served:
             memory=lambda: self.memory,
             meter=self.meter,
             waiting_room=self.waiting_room,
+            webhook_networks=self.webhook_networks,
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")
         self.core = build_core(ground)
+        self._ground = ground
+        self.courier = build_courier(ground)
         self._planning = build_planning(self.core, self._plans)
         self._planning.startService()
         self._port = await endpoint.listen(build_site(ground, self.core))
 
+    def courier_without_networks(self) -> None:
+        """Have one that may tell public addresses only."""
+        self.courier = build_courier(
+            msgspec.structs.replace(self._ground, webhook_networks=(), meter=Meter(self.clock))
+        )
+
     async def stop(self) -> None:
         """Close everything."""
         await self._planning.stopService()
+        await self.courier.stop()
         await self._pool.closeCachedConnections()
         await self._port.stopListening()
         await self.subscriber.stop()

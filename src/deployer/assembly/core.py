@@ -59,6 +59,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     meter: Meter
     tls: Tls = NO_TLS
     waiting_room: bool = False
+    webhook_networks: tuple[Network, ...] = ()
 
 
 class Core(Struct, frozen=True):

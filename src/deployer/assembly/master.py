@@ -16,10 +16,12 @@ from deployer.assembly.listeners import Listeners
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
-from deployer.config import MasterSettings, proxies
+from deployer.assembly.webhooks import build_courier
+from deployer.config import MasterSettings, proxies, webhook_networks
 from deployer.dispatch.audit import MINUTE_S
 from deployer.dispatch.auditexport import AuditExport
 from deployer.dispatch.commandqueue import CommandMover
+from deployer.dispatch.courier import Courier
 from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import NoSpaceError, StartError, UnavailableError
 from deployer.kit.clock import WallClock, sleep
@@ -59,6 +61,7 @@ class Master(Service):
         self._upkeep: Upkeep | None = None
         self._mover: CommandMover | None = None
         self._rounds: list[Rounds] = []
+        self._courier: Courier | None = None
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
@@ -113,11 +116,14 @@ class Master(Service):
             memory=self._upkeep.memory,
             tls=listeners.tls,
             waiting_room=self._settings.waiting_room,
+            webhook_networks=webhook_networks(self._settings),
         )
         core = build_core(ground)
         self._core = core
         self._start_mover(ground, core)
         self._goes_on(build_planning(core, self._hub))
+        self._courier = courier = build_courier(ground)
+        self._goes_on(Rounds("telling webhooks", courier.round, ground.clock, AWAY))
         self._keep_audit(ground, core)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._site = site = build_site(ground, core)
@@ -198,6 +204,8 @@ class Master(Service):
     async def _stop(self) -> None:
         for rounds in self._rounds:
             await rounds.stopService()
+        if self._courier is not None:
+            await self._courier.stop()
         await self._drain()
         if self._core is not None:
             await self._finish_audit(self._core)

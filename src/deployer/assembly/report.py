@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from deployer.assembly.core import Ground
-from deployer.assembly.site import own_version
 from deployer.config import MasterSettings
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.presence import MasterPresence
@@ -18,6 +17,7 @@ from deployer.kit.files import read_private, write_private
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.lag import Lag
 from deployer.kit.unhandled import UnhandledLog
+from deployer.kit.version import own_version
 from deployer.model.masters import MasterRecord
 from deployer.protocol.ids import new_id
 from deployer.stores.masters import Masters

@@ -1,9 +1,9 @@
 """Everything that answers HTTP, and the description of it."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from deployer.assembly.core import Core, Ground
+from deployer.assembly.webhooks import build_routes as build_webhook_routes
 from deployer.dispatch.commands import Commands
 from deployer.kit.allowance import Allowance
 from deployer.kit.http.limits import HttpLimits
@@ -11,6 +11,7 @@ from deployer.kit.http.peer import Peers
 from deployer.kit.http.site import HardenedSite
 from deployer.kit.passwords import Passwords
 from deployer.kit.threads import Threads
+from deployer.kit.version import own_version
 from deployer.links.enrolment import Enrolment, Introduction, Ways
 from deployer.links.longpoll import Handlers, LongPoll
 from deployer.links.resource import Require, require_certificate
@@ -49,6 +50,7 @@ from deployer.rest.site import Root
 from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
 from deployer.rest.users import UserRoutes
+from deployer.rest.webhooks import WebhookRoutes
 from deployer.stores.activity import Activities
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
@@ -94,6 +96,7 @@ NOUNS: Final = (
     StatsRoutes,
     TokenRoutes,
     UserRoutes,
+    WebhookRoutes,
 )
 """Whose declarations make the API's description."""
 
@@ -173,6 +176,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             AgentRequestRoutes(room, wall),
             TokenRoutes(tokens, users, agents, wall, ground.tls.pin),
             UserRoutes(users, wall),
+            build_webhook_routes(ground),
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
@@ -211,11 +215,3 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         },
     )
     return Root(api.klein, enrolment.routes(refuse, require), longpoll.resource)
-
-
-def own_version() -> str:
-    """Of the installed distribution."""
-    try:
-        return version("deployer")
-    except PackageNotFoundError:
-        return "0"

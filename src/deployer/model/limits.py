@@ -33,6 +33,7 @@ USERS_PER_COMPANY: Final = 1000
 AGENTS_PER_USER: Final = 1000
 """How many agents a user can be limited to."""
 
+WEBHOOKS_PER_COMPANY: Final = 20
 MONITORS_PER_COMPANY: Final = 1000
 MONITORS_PER_AGENT: Final = 100
 TOKENS_PER_COMPANY: Final = 1000

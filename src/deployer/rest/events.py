@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
+from deployer.model.events import is_wanted
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso
 from deployer.rest.answers import Stream
@@ -121,11 +122,6 @@ class Eyes:
             except NotFoundError:
                 self._known[job] = False
         return self._known[job]
-
-
-def is_wanted(types: Sequence[str], kind: str) -> bool:
-    """Whether a type is one of these, or of the kind of one, as `job.state` is of `job`."""
-    return any(kind == one or kind.startswith(f"{one}.") for one in types)
 
 
 async def _answers(found: Sequence[Event], query: EventsQuery, eyes: Eyes) -> list[EventAnswer]:

@@ -28,6 +28,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "Rerun": {"id": "deploy-42-again"},
     "TokenRequest": {"name": "nightly build", "user": "ci", "role": "operator"},
     "TraitsChange": {"roles": ["web"], "labels": {"owner": "eve", "old": None}, "rack": "r7"},
+    "WebhookChange": {"paused": True},
+    "WebhookRequest": {"name": "chat", "url": "https://chat.example.com/hooks/42", "events": ["job.state", "agent"]},
     "UserChange": {"role": "operator", "agents": ["1:1", "1:2"]},
     "UserRequest": {"name": "eve", "email": "eve@example.com", "role": "operator"},
 }
@@ -46,4 +48,5 @@ PATHS: Final[Mapping[str, str]] = {
     "task": "1:1",
     "token_id": "5f0c9a1b7d3e2468",
     "user": "eve",
+    "webhook": "0193a5c27e3b7c41a9d2f8e6b1c07d56",
 }

@@ -65,6 +65,10 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:monitors               zset   ids of monitors by their making
     dpl:c:<c>:monitor:<id>           hash   doc, agent, version, since:<threshold> (Redis time, ms), told:<threshold>
     dpl:c:<c>:monitors:<gid>:<nid>   set    ids of the monitors of an agent
+    dpl:webhooks                     zset   <prefix>|<webhook> to be looked at, by when (Redis time, ms)
+    dpl:c:<c>:webhooks               zset   ids of webhooks by their making
+    dpl:c:<c>:webhook:<id>           hash   doc, version, secret, cursor, failures, since, delivered, lost, gone
+      …:deliveries                   list   the last twenty (JSON)
     dpl:c:<c>:events                 stream type, subject, state;  …:told  string  followers were woken; expires
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
@@ -88,6 +92,7 @@ COMPANIES_GONE: Final = "dpl:companies:gone"
 GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
+WEBHOOKS: Final = "dpl:webhooks"
 PLANS: Final = "dpl:plans"
 PLANS_DUE: Final = "plans"
 """What is said on WAKE when a plan has become due."""
@@ -163,6 +168,11 @@ def kind(key: str) -> str:
     if parts[0] != "dpl":
         return "other"
     return parts[3] if parts[1] == "c" and len(parts) > 3 else parts[1]  # noqa: PLR2004 (dpl, c, the company, a word)
+
+
+def webhook(company_id: str, id_: str) -> str:
+    """A webhook."""
+    return f"{prefix(company_id)}webhook:{id_}"
 
 
 def events(company_id: str) -> str:

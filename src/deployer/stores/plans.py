@@ -96,7 +96,7 @@ class Plans:
 
     async def take(self) -> Taken | None:
         """A plan that is due, which no other master looks at meanwhile."""
-        answer = await self._redis.run(scripts.TAKE_PLAN, [keys.PLANS], [LEASE_MS])
+        answer = await self._redis.run(scripts.TAKE_DUE, [keys.PLANS], [LEASE_MS])
         if answer is None:
             return None
         prefix, _, job = answer[0].decode("utf-8", "replace").partition("|")
@@ -105,7 +105,7 @@ class Plans:
     async def leave(self, taken: Taken, look_again_ms: int | None) -> None:
         """It was looked at; None: there is nothing more to be looked for."""
         again = "" if look_again_ms is None else look_again_ms
-        await self._redis.run(scripts.LEAVE_PLAN, [keys.PLANS], [taken.member, taken.score, again])
+        await self._redis.run(scripts.LEAVE_DUE, [keys.PLANS], [taken.member, taken.score, again])
 
     async def look(self, company: str, job: str, count: int) -> Plan | None:
         """The job and the next planned tasks; None when it has no plan. ValueError when it is damaged."""

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from deployer.kit.clock import WallClock
 from deployer.kit.files import private_dir
 from deployer.kit.notify import Notifier
-from deployer_agent.assembly.version import own_version
+from deployer.kit.version import own_version
 from deployer_agent.assembly.working import Working
 from deployer_agent.config import AgentSettings, traits
 from deployer_agent.errors import StartError

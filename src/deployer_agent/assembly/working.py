@@ -14,13 +14,13 @@ from deployer.kit.clock import WallClock, sleep
 from deployer.kit.periodic import Periodic
 from deployer.kit.threads import Threads
 from deployer.kit.unhandled import Unhandled, UnhandledLog
+from deployer.kit.version import own_version
 from deployer.protocol.commands import ExecuteArgs, KillArgs, LimitArgs, NoArgs
 from deployer.protocol.levels import CRITICAL, WARNING
 from deployer.protocol.messages import OWN_FAILURES
 from deployer.protocol.processes import ProcessesAnswer
 from deployer.protocol.scripts import ScriptAnswer, ScriptArgs
 from deployer_agent.assembly.measuring import Measuring
-from deployer_agent.assembly.version import own_version
 from deployer_agent.commands import facts
 from deployer_agent.commands.acceptance import Acceptance
 from deployer_agent.commands.check import Checker

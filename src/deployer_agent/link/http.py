@@ -10,14 +10,14 @@ from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError
-from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
+from deployer.kit.cancelling import cancellable
 from deployer.kit.clock import Clock
+from deployer.kit.http.body import Body, collect
 from deployer.protocol.wire import MEDIA_TYPE, Problem
 from deployer_agent.errors import LinkError, ProblemError
-from deployer_agent.link.body import Body, collect
 from deployer_agent.link.trust import NOT_ITS_NAME
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
@@ -49,7 +49,7 @@ class Http:
     async def _ask(
         self, method: bytes, path: str, body: bytes | None, kind: type[T], *, token: str, deadline_s: float
     ) -> T:
-        exchange = _cancellable(Deferred.fromCoroutine(self._exchange(method, path, body, self._with(token, body))))
+        exchange = cancellable(Deferred.fromCoroutine(self._exchange(method, path, body, self._with(token, body))))
         exchange.addTimeout(deadline_s, self._clock)  # type: ignore[arg-type]  # all it uses is callLater
         try:
             content = await exchange
@@ -74,7 +74,7 @@ class Http:
         producer = None if body is None else Body(body)
         try:
             response = await self._agent.request(method, self._url + path.encode(), headers, producer)
-            content = await collect(response, MAX_ANSWER_BYTES)
+            content = await collect(response, MAX_ANSWER_BYTES, LinkError)
         except ConnectingCancelledError as error:
             raise CancelledError from error
         except _WRAPPED as error:
@@ -83,18 +83,6 @@ class Http:
             raise
         _require_ours(response, content)
         return content
-
-
-def _cancellable(exchange: Deferred[bytes]) -> Deferred[bytes]:
-    """End at once when it is cancelled, which a request of Twisted's does not always."""
-    own: Deferred[bytes] = Deferred(lambda _: exchange.cancel())
-
-    def tell(outcome: bytes | Failure) -> None:
-        if not own.called:
-            own.callback(outcome)
-
-    exchange.addBoth(tell)
-    return own
 
 
 def _require_ours(response: Any, content: bytes) -> None:

@@ -1,5 +1,5 @@
--- LEAVE_PLAN: a master has looked at a plan. What became due meanwhile stays due.
--- KEYS: plans. ARGV: prefix|job, score of the lease, ms until the next look, or nothing: it has no more to be looked for.
+-- LEAVE_DUE: a master has looked at what was due. What became due again meanwhile stays due.
+-- KEYS: things by when they are due. ARGV: prefix|job, score of the lease, ms until the next look, or nothing: it has no more to be looked for.
 if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '') ~= tonumber(ARGV[2]) then
   return 0
 end

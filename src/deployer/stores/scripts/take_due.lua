@@ -1,5 +1,5 @@
--- TAKE_PLAN: one plan that is due, for one master for so long.
--- KEYS: plans. ARGV: lease ms. Answers {prefix|job, score of the lease}, or nothing.
+-- TAKE_DUE: one thing that is due, for one master for so long.
+-- KEYS: things by when they are due. ARGV: lease ms. Answers {prefix|job, score of the lease}, or nothing.
 sound(KEYS[1], 'zset')
 local now = now_ms()
 local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'LIMIT', 0, 1)[1]

@@ -10,8 +10,6 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from deployer_agent.errors import LinkError
-
 
 @implementer(IBodyProducer)
 class Body:
@@ -36,15 +34,16 @@ class Body:
         """Nothing is left to stop."""
 
 
-def collect(response: Any, most: int) -> Deferred[bytes]:
-    """Read an answer's body; LinkError when it is longer than `most`. Cancelling closes the connection."""
-    collector = _Collector(most)
+def collect(response: Any, most: int, error: type[Exception]) -> Deferred[bytes]:
+    """Read an answer's body; `error` when it is longer than `most`. Cancelling closes the connection."""
+    collector = _Collector(most, error)
     response.deliverBody(collector)
     return collector.done
 
 
 class _Collector(Protocol):
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, error: type[Exception]) -> None:
+        self._error = error
         self._most = most
         self._parts: list[bytes] = []
         self._size = 0
@@ -54,7 +53,7 @@ class _Collector(Protocol):
         self._parts.append(data)
         self._size += len(data)
         if self._size > self._most:
-            self._end(Failure(LinkError(f"the answer is longer than {self._most} bytes")))
+            self._end(Failure(self._error(f"the answer is longer than {self._most} bytes")))
             self._close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -79,7 +79,12 @@ class Http:
 class SimulatedAgent:
     """One of them. `polls` counts answers, `asked` is when the last poll began that was answered."""
 
-    def __init__(self, number: int, port: int, take: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, number: int, port: int, take: int = 0, tls: ssl.SSLContext | None = None, *, obeys: bool = False
+    ) -> None:
+        """`obeys`: what comes is said to be done."""
+        self._obeys = obeys
+        self._got: list[str] = []
         self.agent = AgentId(1, number)
         self.polls = 0
         self.asked = 0.0
@@ -122,7 +127,16 @@ class SimulatedAgent:
         self.polls += 1
         self.asked = asked
         self.commands += len(answer["commands"])
+        self._got = [json.loads(one["payload"])["id"] for one in answer["commands"]] if self._obeys else []
         return len(answer["commands"])
+
+    async def _obey(self) -> None:
+        """Say that all that came is done."""
+        ids, self._got = self._got, []
+        place = f"/{self.agent.gid}/{self.agent.nid}"
+        await self._http.ask("POST", f"{place}/accept", {"accepted": ids}, self._session)
+        done = [{"id": one, "state": "OK", "data": "true", "level": 20} for one in ids]
+        await self._http.ask("POST", f"{place}/result", {"results": done}, self._session)
 
     async def live(self) -> None:
         """Poll until cancelled, whatever happens to the master."""
@@ -132,6 +146,8 @@ class SimulatedAgent:
                 if not self._session:
                     await self.open()
                 await self.poll()
+                if self._got:
+                    await self._obey()
                 backoff.reset()
                 continue
             except RefusedError as error:

@@ -33,19 +33,17 @@ class Placing:
         self._plans = plans
         self._turn = 0
 
-    async def agents(self, company: str, plan: Plan, some: Sequence[Planned]) -> list[Chosen | None]:
-        """An agent for each task; None where nobody has room now."""
-        requires = plan.job.document.requires
-        fixed = [AgentId.parse(one.agent) for one in some if one.agent]
-        if len(fixed) == len(some) and requires is None:
-            return [Chosen(one) for one in fixed]
-        candidates = [] if len(fixed) == len(some) else self._some(plan.need.agents)
-        seats = await self._seats(company, list(dict.fromkeys([*fixed, *candidates])))
-        wanted = [AgentId.parse(one.agent) if one.agent else None for one in some]
-        found = seated(seats, frozenset(candidates), wanted, requires or NOTHING)
-        return [None if seat is None else _chosen(seat) for seat in found]
+    def begin(self, company: str) -> "Seating":
+        """Look at agents anew, for the next tasks of one job."""
+        return Seating(self, company)
 
-    def _some(self, named: Sequence[str]) -> list[AgentId]:
+    async def seats(self, company: str, ids: Sequence[AgentId]) -> list[Seat]:
+        """How these agents stand."""
+        records = await self._agents.those(company, ids)
+        rooms = await self._plans.rooms([one.id for one in records])
+        return [_seat(record, room) for record, room in zip(records, rooms, strict=True)]
+
+    def some(self, named: Sequence[str]) -> list[AgentId]:
         """As many as are looked at, others each time."""
         if not named:
             return []
@@ -54,10 +52,38 @@ class Placing:
         turned = [*named[begin:], *named[:begin]]
         return [AgentId.parse(one) for one in turned[:CANDIDATES]]
 
-    async def _seats(self, company: str, ids: Sequence[AgentId]) -> list[Seat]:
-        records = await self._agents.those(company, ids)
-        rooms = await self._plans.rooms([one.id for one in records])
-        return [_seat(record, room) for record, room in zip(records, rooms, strict=True)]
+
+class Seating:
+    """Agents as they were when they were looked at, and what they have got here since.
+
+    Others may fill them meanwhile: who makes the tasks looks at the room of each once more.
+    """
+
+    def __init__(self, placing: Placing, company: str) -> None:
+        self._placing = placing
+        self._company = company
+        self._seats: dict[AgentId, Seat] = {}
+        self._free: frozenset[AgentId] | None = None
+
+    async def agents(self, plan: Plan, some: Sequence[Planned]) -> list[Chosen | None]:
+        """An agent for each task; None where nobody has room now."""
+        requires = plan.job.document.requires
+        wanted = [AgentId.parse(one.agent) if one.agent else None for one in some]
+        fixed = [one for one in wanted if one is not None]
+        if len(fixed) == len(some):
+            if requires is None:
+                return [Chosen(one) for one in fixed]
+        elif self._free is None:
+            self._free = frozenset(self._placing.some(plan.need.agents))
+        await self._look([*fixed, *(self._free or ())])
+        found = seated(self._seats.values(), self._free or frozenset(), wanted, requires or NOTHING)
+        self._seats.update({seat.agent: seat.taken(requires or NOTHING) for seat in found if seat is not None})
+        return [None if seat is None else _chosen(seat) for seat in found]
+
+    async def _look(self, ids: Sequence[AgentId]) -> None:
+        new = [one for one in dict.fromkeys(ids) if one not in self._seats]
+        if new:
+            self._seats.update({seat.agent: seat for seat in await self._placing.seats(self._company, new)})
 
 
 def _seat(record: AgentRecord, room: Room) -> Seat:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from twisted.logger import Logger
 
-from deployer.dispatch.placing import Placing
+from deployer.dispatch.placing import Placing, Seating
 from deployer.dispatch.signer import Signer
 from deployer.dispatch.standing import standing
 from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
@@ -59,6 +59,7 @@ class Planner:
 
     async def _work(self, taken: Taken) -> int | None:
         """Make what may be made now; ms until the next look, None when there will be none."""
+        seating = self._placing.begin(taken.company)
         for _ in range(TURNS):
             plan = await self._plans.look(taken.company, taken.job, plans.MADE_TOGETHER)
             if plan is None:
@@ -69,14 +70,14 @@ class Planner:
                 return None
             if not isinstance(next_step, Make):
                 return LOOK_AGAIN_MS
-            verdicts = await self._make(taken.company, plan, next_step.most)
+            verdicts = await self._make(taken.company, plan, next_step.most, seating)
             if verdicts is not None and not any(one != "FULL" for one in verdicts):
                 return ROOM_MS
         return 0
 
-    async def _make(self, company: str, plan: Plan, most: int) -> Sequence[Verdict] | None:
+    async def _make(self, company: str, plan: Plan, most: int, seating: Seating) -> Sequence[Verdict] | None:
         some = plan.planned[:most]
-        agents = await self._placing.agents(company, plan, some)
+        agents = await seating.agents(plan, some)
         document = plan.job.document
         made: list[Made] = []
         for number, (raw, planned, place) in enumerate(zip(plan.raw, some, agents, strict=False), 1):

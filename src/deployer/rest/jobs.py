@@ -1,6 +1,7 @@
 """Jobs: submit, list, look, await, cancel; their tasks."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,7 +18,6 @@ from deployer.rest.jobanswers import (
     JobAnswer,
     JobPage,
     RunPage,
-    TaskAnswer,
     TaskPage,
     Values,
     job_answer,
@@ -29,7 +29,7 @@ from deployer.rest.jobsight import is_seen, known_id, require_seen
 from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.rest.parts import Parts
-from deployer.stores.agents import Agents
+from deployer.stores.agents import AgentRecord, Agents
 from deployer.stores.jobs import Places, TaskRecord
 
 MAX_WAIT_S = 60.0
@@ -130,10 +130,13 @@ class JobRoutes:
         parts = Parts(query.cursor, query.limit)
         while parts.wants:
             found = await self._dispatcher.tasks(caller.company, known_id(job), parts.at, parts.wants)
-            for one in parts.take(found, [None if one is None else one.result for one in found]):
-                if one is not None and (one.agent is None or caller.sees(one.agent)):
-                    answer = task_answer(job, one, await self._values.of(one.result))
-                    parts.items.append(await self._with_reason(caller, one, answer, blocked))
+            some = parts.take(found, [None if one is None else one.result for one in found])
+            seen = [one for one in some if one is not None and (one.agent is None or caller.sees(one.agent))]
+            away = await self._away(caller.company, seen)
+            for one in seen:
+                answer = task_answer(job, one, await self._values.of(one.result))
+                reason = blocked if one.state == "BLOCKED" else away.get(one.agent) if one.state in WAITING else None
+                parts.items.append(answer if reason is None else msgspec.structs.replace(answer, reason=reason))
         return TaskPage(parts.items, parts.next)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks/<task>/runs", needs=Permission.READ, returns=RunPage, query=PageQuery)
@@ -152,26 +155,19 @@ class JobRoutes:
                 parts.items.append(run_answer(one, await self._values.of(one)))
         return RunPage(parts.items, parts.next)
 
-    async def _with_reason(
-        self, caller: Caller, task: TaskRecord, answer: TaskAnswer, blocked: str | None
-    ) -> TaskAnswer:
-        """What waits says why: it is not its turn, or its agent is away."""
-        if task.state == "BLOCKED":
-            return msgspec.structs.replace(answer, reason=blocked)
-        if task.state not in WAITING or task.agent is None:
-            return answer
-        try:
-            agent = await self._agents.agent(caller.company, task.agent)
-        except NotFoundError:
-            return answer
-        if agent.state == "online":
-            return answer
-        since = "" if agent.last_seen is None else f", last heard of at {iso(agent.last_seen)}"
-        return msgspec.structs.replace(answer, reason=f"its agent is {agent.state}{since}")
+    async def _away(self, company: str, tasks: Sequence[TaskRecord]) -> dict[AgentId | None, str]:
+        """Why tasks wait whose agents are away."""
+        ids = dict.fromkeys(one.agent for one in tasks if one.state in WAITING and one.agent is not None)
+        found = await self._agents.those(company, list(ids)) if ids else []
+        return {one.id: f"its agent is {one.state}{_since(one)}" for one in found if one.state != "online"}
 
     async def _require_seen(self, caller: Caller, job: str) -> None:
         if caller.agents is not None:
             require_seen(caller, await self._dispatcher.job(caller.company, known_id(job)))
+
+
+def _since(agent: AgentRecord) -> str:
+    return "" if agent.last_seen is None else f", last heard of at {iso(agent.last_seen)}"
 
 
 def _places(query: JobsQuery) -> Places:

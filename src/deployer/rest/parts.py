@@ -9,6 +9,9 @@ from deployer.protocol.results import Result
 T = TypeVar("T")
 
 A_READ: Final = 10
+MOST_A_READ: Final = 100
+SMALL: Final = 2_000
+"""Where results have fewer characters than this on the average, more are read at once."""
 PAGE_CHARS: Final = 4 * 1024 * 1024
 """A page ends when its results have so many characters together; one result has a million at most."""
 MOST_DIGITS: Final = 9
@@ -27,12 +30,13 @@ class Parts:
         self.next: str | None = None
         self._end = self.at + limit
         self._chars = 0
+        self._a_read = A_READ
         self._is_over = False
 
     @property
     def wants(self) -> int:
         """How many are to be read now, one more than are for this page at the end of it."""
-        return 0 if self._is_over else min(A_READ, self._end - self.at + 1)
+        return 0 if self._is_over else min(self._a_read, self._end - self.at + 1)
 
     def take(self, found: Sequence[T], results: Sequence[Result | None]) -> list[T]:
         """Those of what was read that are for this page."""
@@ -45,6 +49,8 @@ class Parts:
             taken.append(one)
             self.at += 1
             self._chars += 0 if result is None else len(result.data)
+        is_small = sum(len(one.data) for one in results if one is not None) < SMALL * len(results)
+        self._a_read = min(self._a_read * 2, MOST_A_READ) if is_small else A_READ
         return taken
 
 

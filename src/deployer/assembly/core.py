@@ -11,6 +11,7 @@ from deployer.config import Network
 from deployer.dispatch.audit import AuditTrail
 from deployer.dispatch.commandqueue import CommandMover, QueuedCommand
 from deployer.dispatch.jobs import Dispatcher
+from deployer.dispatch.scheduler import Scheduler
 from deployer.dispatch.watch import Watch
 from deployer.kit.clock import WallClock
 from deployer.kit.wake import Hub
@@ -20,6 +21,7 @@ from deployer.model.audit import Deed
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
+from deployer.rest.schedulerequests import stored_job
 from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents
 from deployer.stores.audit import Audits
@@ -31,6 +33,8 @@ from deployer.stores.library import Library
 from deployer.stores.master_key import MasterKey
 from deployer.stores.monitors import Monitors
 from deployer.stores.redis import Redis
+from deployer.stores.schedules import Schedules
+from deployer.stores.users import Users
 
 
 class Ground(Struct, frozen=True, kw_only=True):
@@ -60,6 +64,7 @@ class Core(Struct, frozen=True):
     audits: Audits
     trail: AuditTrail
     watch: Watch
+    scheduler: Scheduler
 
 
 def build_core(ground: Ground) -> Core:
@@ -71,7 +76,15 @@ def build_core(ground: Ground) -> Core:
     requests = JobRequests(dispatcher, agents, library, fleet, Activities(ground.redis))
     watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, requests, audits, trail, watch)
+    scheduler = Scheduler(
+        Schedules(ground.redis),
+        Users(ground.redis),
+        dispatcher,
+        check=lambda caller, job: requests.check(caller, stored_job(job)),
+        trail=trail,
+        clock=ground.clock,
+    )
+    return Core(agents, library, dispatcher, requests, audits, trail, watch, scheduler)
 
 
 def build_mover(core: Core, queue: CommandQueue, installations: Installations, clock: Any) -> CommandMover:

@@ -40,6 +40,7 @@ KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
 BREACHES_S: Final = 2.0
+SCHEDULES_S: Final = 0.5
 LOOK_S: Final = 0.02
 
 
@@ -117,8 +118,12 @@ class Master(Service):
         self._start_mover(ground, core)
         self._keep_audit(ground, core)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
+        self._upkeep.every("schedules", SCHEDULES_S, core.scheduler.round)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
+        self._meter.watch_counts(
+            "schedule_slots", "What became of slots of schedules", "outcome", lambda: core.scheduler.counts
+        )
         refused = listeners.reasons
         self._meter.watch(
             "client_certificates_refused", "Certificates of agents that were not taken", lambda: refused.count

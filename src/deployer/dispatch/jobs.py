@@ -34,7 +34,7 @@ SIGNED_A_TURN: Final = 50
 class NewJob(Struct, frozen=True, kw_only=True):
     """What a client asks for, checked, and the agents that its target means.
 
-    `not_after`: epoch ms. `reply`: the list in Redis that gets its results.
+    `not_after`: epoch ms. `reply`: the list in Redis that gets its results. `schedule`: which one started it.
     """
 
     id: str | None
@@ -46,6 +46,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     not_after: int | None
     reply: str = ""
     fanout: Fanout = "all"
+    schedule: str = ""
 
     @property
     def is_one(self) -> bool:
@@ -188,6 +189,7 @@ class Dispatcher:
             created=created,
             not_after=not_after,
             agents=() if new.is_one else [str(one) for one in new.agents],
+            schedule=new.schedule,
         )
 
     async def _tasks_of(self, company: str, document: JobDocument, new: NewJob) -> AsyncIterator[NewTask]:

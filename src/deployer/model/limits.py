@@ -30,6 +30,10 @@ AGENTS_PER_USER: Final = 1000
 
 MONITORS_PER_COMPANY: Final = 1000
 MONITORS_PER_AGENT: Final = 100
+SCHEDULES_PER_COMPANY: Final = 1000
+SCHEDULE_BYTES: Final = 32 * 1024
+"""How long the job of a schedule may be."""
+
 TOKENS_PER_COMPANY: Final = 1000
 LOGINS_PER_USER: Final = 20
 LOGIN_IDLE_MS: Final = 8 * 3_600_000

@@ -22,7 +22,13 @@ from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.rest.parts import Parts
-from deployer.rest.references import AgentReference, UserReference, user_reference
+from deployer.rest.references import (
+    AgentReference,
+    ScheduleReference,
+    UserReference,
+    schedule_reference,
+    user_reference,
+)
 from deployer.stores.agents import Agents
 from deployer.stores.jobs import JobRecord, Places, TaskRecord
 
@@ -53,6 +59,7 @@ class JobAnswer(Struct, frozen=True, kw_only=True):
     args: Raw
     target: str
     user: UserReference | None
+    schedule: ScheduleReference | None
     created: str
     not_after: str
     finished: str | None
@@ -152,6 +159,7 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since"
     user: Text | None = None
     cmd: Text | None = None
     target: Text | None = None
+    schedule: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
     sort: Literal["created", "-created"] = "-created"
@@ -163,6 +171,7 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since"
             (self.user, job.user and job.user.id),
             (self.cmd, job.cmd),
             (self.target, job.target),
+            (self.schedule, job.schedule and job.schedule.id),
         )
         return all(wanted in {None, its} for wanted, its in asked)
 
@@ -316,6 +325,7 @@ def job_answer(record: JobRecord) -> JobAnswer:
         args=document.args,
         target=document.target,
         user=user_reference(document.user) if document.user else None,
+        schedule=schedule_reference(document.schedule) if document.schedule else None,
         created=iso(document.created),
         not_after=iso(document.not_after),
         finished=iso_or_none(record.finished),

@@ -25,7 +25,10 @@ MOST_RESULT_BYTES: Final = 8 * 1024 * 1024
 
 
 class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a job never changes. Times are epoch ms. `agents`: those that its target meant; none: it is one agent."""
+    """What of a job never changes. Times are epoch ms. `agents`: those that its target meant; none: it is one agent.
+
+    `schedule`: which one started it.
+    """
 
     id: str
     cmd: str
@@ -35,6 +38,7 @@ class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: int
     not_after: int
     agents: Sequence[str] = ()
+    schedule: str = ""
 
     @property
     def agent(self) -> AgentId | None:

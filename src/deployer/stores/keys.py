@@ -28,6 +28,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:breaches                     zset   <company>|<monitor>|<threshold> that is broken, by when that is to be told
+    dpl:schedules                    zset   <company prefix>|<schedule> by when its next slot is due (Redis time, ms)
+    dpl:firings                      zset   <company prefix>|<schedule> with slots that wait, by when it may be taken
     dpl:revoked                      zset   agents whose tasks are still to be ended, by when they were revoked
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:masters                      zset   masters by when they were heard of last
@@ -58,6 +60,12 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:monitors               zset   ids of monitors by their making
     dpl:c:<c>:monitor:<id>           hash   doc, agent, version, since:<threshold> (Redis time, ms), told:<threshold>
     dpl:c:<c>:monitors:<gid>:<nid>   set    ids of the monitors of an agent
+    dpl:c:<c>:schedules              zset   ids of schedules by their making
+      …:names                        hash   name -> id
+    dpl:c:<c>:schedule:<id>          hash   doc, name, version, next (slot, ms), planned (the last slot that was), job
+                                            (its last), owner (the master that deals with it), n:<OUTCOME>
+      …:waiting                      list   slots that are due and not dealt with
+      …:firings                      list   the last twenty, newest first
     dpl:c:<c>:events                 stream
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
@@ -82,6 +90,8 @@ GRIDS: Final = "dpl:grids"
 AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
 BREACHES: Final = "dpl:breaches"
+SCHEDULES: Final = "dpl:schedules"
+FIRINGS: Final = "dpl:firings"
 REVOKED: Final = "dpl:revoked"
 SEEN_ONLINE: Final = "dpl:seen:online"
 SEEN_OVERDUE: Final = "dpl:seen:overdue"
@@ -173,6 +183,16 @@ def monitors(company_id: str, agent_id: AgentId | None = None) -> str:
 def monitor(company_id: str, id_: str) -> str:
     """The record of a monitor."""
     return f"{prefix(company_id)}monitor:{id_}"
+
+
+def schedules(company_id: str) -> str:
+    """The schedules of a company."""
+    return f"{prefix(company_id)}schedules"
+
+
+def schedule(company_id: str, id_: str) -> str:
+    """The record of a schedule; its lists have this in front."""
+    return f"{prefix(company_id)}schedule:{id_}"
 
 
 def host(agent_id: AgentId) -> str:

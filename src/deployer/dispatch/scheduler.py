@@ -139,7 +139,7 @@ class Scheduler:
             self.log.warn("schedule {schedule} cannot be planned here: {error}", schedule=one.id, error=str(error))
             await self._schedules.put_off(one, now + TROUBLE_MS)
             return
-        if plan.next != known.next and await self._schedules.plan(one.company, known, plan, now):
+        if await self._schedules.plan(one.company, known, plan, now):
             self.counts["missed"] += len(plan.missed)
             reach("schedule_planned")
 

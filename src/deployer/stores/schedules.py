@@ -123,7 +123,9 @@ class Schedules:
         return [one for _, one in found if one is not None]
 
     async def plan(self, company: str, known: ScheduleRecord, plan: Plan, now: int) -> bool:
-        """Let the slots of a plan wait; False when another master has, or it has changed."""
+        """Let the slots of a plan wait; False when it has none, another master has, or the schedule has changed."""
+        if plan.next == known.next:
+            return False
         wanted = known.schedule
         due = 0 if plan.next is None else wanted.due_at(plan.next)
         report = b"" if not plan.missed else _encode(_of_missed(plan, now))

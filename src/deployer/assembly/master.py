@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,8 @@ KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
 BREACHES_S: Final = 2.0
-SCHEDULES_S: Final = 0.5
+SCHEDULES_S: Final = (0.4, 0.6)
+"""Each master looks for what is due in a period of its own, so that it is not always the same that finds it."""
 LOOK_S: Final = 0.02
 
 
@@ -118,7 +120,7 @@ class Master(Service):
         self._start_mover(ground, core)
         self._keep_audit(ground, core)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
-        self._upkeep.every("schedules", SCHEDULES_S, core.scheduler.round)
+        self._upkeep.every("schedules", random.uniform(*SCHEDULES_S), core.scheduler.round)  # noqa: S311 (chance, no secret)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
         self._meter.watch_counts(

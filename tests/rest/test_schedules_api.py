@@ -172,7 +172,7 @@ async def test_a_schedule_acts_with_the_rights_of_its_user_and_says_when_these_a
     assert (await _firings(served, made))[0]["code"] == "user_gone"
     shown = (await served.ask("GET", made["href"])).json
     assert (shown["counts"]["refused"], shown["last"]["code"]) == (4, "user_gone")
-    changed = await served.ask("PATCH", made["href"], json={"jitter_s": 1})
+    changed = await served.ask("PATCH", made["href"], json={"catch_up": "one"})
     assert changed.json["user"]["id"] == "admin"
     await _come(served, made)
     assert (await _firings(served, made))[0]["outcome"] == "fired"

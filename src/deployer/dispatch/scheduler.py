@@ -34,6 +34,7 @@ TAKEN: Final = 5
 AGAIN_MS: Final = 500
 FAILED_MS: Final = 5000
 TROUBLE_MS: Final = 60_000
+MOST_PUT_OFF: Final = 1000
 TRIES: Final = 20
 TRY_AGAIN_S: Final = 0.1
 
@@ -70,6 +71,7 @@ class Scheduler:
         self._check = check
         self._trail = trail
         self._clock = clock
+        self._put_off: dict[Named, int] = {}
         self.counts: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
 
     async def round(self) -> None:
@@ -81,7 +83,7 @@ class Scheduler:
         """Let slots wait that are due."""
         now = await self._schedules.now()
         for _ in range(ROUNDS):
-            found = await self._schedules.due(now)
+            found = [one for one in await self._schedules.due(now) if self._put_off.get(one, 0) <= now]
             if not found:
                 return
             for one in found:
@@ -131,17 +133,23 @@ class Scheduler:
             await self._schedules.forget(one)
             return
         if known.next is None:
-            await self._schedules.put_off(one, now + TROUBLE_MS)
+            self._leave(one, now)
             return
         try:
             plan = due(known.schedule, known.next, now)
         except (BadCron, BadZone) as error:
             self.log.warn("schedule {schedule} cannot be planned here: {error}", schedule=one.id, error=str(error))
-            await self._schedules.put_off(one, now + TROUBLE_MS)
+            self._leave(one, now)
             return
         if await self._schedules.plan(one.company, known, plan, now):
             self.counts["missed"] += len(plan.missed)
             reach("schedule_planned")
+
+    def _leave(self, one: Named, now: int) -> None:
+        """To other masters, which may be able to plan it; this one looks at it again in a while."""
+        if len(self._put_off) >= MOST_PUT_OFF:
+            self._put_off.clear()
+        self._put_off[one] = now + TROUBLE_MS
 
     async def _deal_with(self, one: Named, owner: str) -> None:
         again = 0

@@ -134,10 +134,6 @@ class Schedules:
         done: int = await self._redis.run(scripts.PLAN, [keys.prefix(company)], given)
         return done == 1
 
-    async def put_off(self, one: Named, until: int) -> None:
-        """Look at it again later: it cannot be planned."""
-        await self._redis.call("ZADD", keys.SCHEDULES, "XX", until, one.member)
-
     async def forget(self, one: Named) -> None:
         """It is gone, or cannot be read."""
         await self._redis.call("ZREM", keys.SCHEDULES, one.member)

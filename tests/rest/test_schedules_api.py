@@ -97,6 +97,17 @@ async def test_a_slot_is_skipped_while_the_job_before_is_not_final(served: Serve
     assert [one["outcome"] for one in await _firings(served, made)] == ["fired", "skipped", "fired"]
 
 
+async def test_firings_come_in_pages(served: Served, agent: WireAgent) -> None:
+    made = await _make(served, overlap="replace")
+    for ago in (3000, 2000, 1000):
+        await _come(served, made, ago)
+    first = (await served.ask("GET", f"{made['href']}/firings?limit=2")).json
+    rest = (await served.ask("GET", f"{made['href']}/firings?limit=2&cursor={first['next']}")).json
+    assert [*first["items"], *rest["items"]] == await _firings(served, made)
+    assert (len(first["items"]), len(rest["items"]), rest["next"]) == (2, 1, None)
+    assert (await served.ask("GET", f"{made['href']}/firings?cursor=x")).status == 400
+
+
 async def test_one_slot_waits_in_a_queue_for_the_job_before(served: Served, agent: WireAgent) -> None:
     made = await _make(served, overlap="queue")
     first = await _come(served, made, 3000)

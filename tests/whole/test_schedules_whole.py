@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from deployer.cli.main import main
 from support.masters import Masters, masters
+from support.programs import Fleet
 from support.wait import until
 
 ENOUGH = 5
@@ -102,3 +105,29 @@ def test_a_master_that_is_gone_between_two_steps_neither_loses_nor_doubles_a_slo
         two.start(2)
         often.fires(ENOUGH)
         often.require_each_slot_once()
+
+
+def test_schedules_are_kept_from_the_command_line(running: Fleet) -> None:
+    environment = {"DEPLOYER_URL": running.url, "DEPLOYER_TOKEN_FILE": str(running.data / "admin-token")}
+
+    def shell(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["schedules", *arguments], env=environment, prog_name="deployer")
+        assert done.exit_code == code, (arguments, done.output, done.exception)
+        return done.stdout
+
+    shell("add", "tick", "--every", "1s", "-t", "1:1", "--", "/bin/echo", "hi")
+    shell("add", "night", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--paused", "-t", "1:1", "true")
+    shell("add", "never", "--cron", "0 0 30 2 *", "-t", "1:1", "true", code=2)
+    until(lambda: "\tfired\t" in shell("show", "tick"), what="a firing")
+    shell("pause", "tick")
+    rows = [line.split("\t") for line in shell().splitlines()]
+    assert [row[:3] for row in rows] == [
+        ["tick", "every 1 s", "paused"],
+        ["night", "30 2 * * * Europe/Berlin", "paused"],
+    ]
+    job = shell("run", "night", "-q").strip()
+    assert running.ask("GET", f"/api/v1/jobs/{job}?wait=30")[1]["state"] == "OK"
+    shell("resume", "night")
+    assert "paused" not in shell("show", "night")
+    shell("rm", "tick")
+    shell("show", "tick", code=4)

@@ -20,6 +20,7 @@ from deployer.rest.conditional import Match, etag
 from deployer.rest.endpoint import endpoint
 from deployer.rest.jobs import JobAnswer, job_answer
 from deployer.rest.paging import PageQuery
+from deployer.rest.parts import Parts
 from deployer.rest.references import JobReference, UserReference, job_reference, schedule_reference, user_reference
 from deployer.rest.schedulerequests import (
     TIMING,
@@ -72,7 +73,7 @@ class FiringAnswer(Struct, frozen=True, kw_only=True):
 
 
 class FiringPage(Struct, frozen=True):
-    """The last firings, newest first; there are no more pages."""
+    """The last firings, newest first, and where the next ones begin."""
 
     items: list[FiringAnswer]
     next: str | None
@@ -175,12 +176,14 @@ class ScheduleRoutes:
         """One schedule."""
         return await self._shown(await self._known(caller, schedule), caller)
 
-    @endpoint("GET", "/api/v1/schedules/<schedule>/firings", needs=Permission.READ, returns=FiringPage)
-    async def firings(self, caller: Caller, schedule: str) -> FiringPage:
+    @endpoint("GET", "/api/v1/schedules/<schedule>/firings", needs=Permission.READ, returns=FiringPage, query=PageQuery)
+    async def firings(self, caller: Caller, schedule: str, query: PageQuery) -> FiringPage:
         """What became of its last twenty firings."""
         known = await self._known(caller, schedule)
         found = await self._schedules.firings(caller.company, known.schedule.id)
-        return FiringPage([_firing(one) for one in found], None)
+        start = Parts(query.cursor, query.limit).at
+        end = start + query.limit
+        return FiringPage([_firing(one) for one in found[start:end]], str(end) if end < len(found) else None)
 
     @endpoint(
         "POST",

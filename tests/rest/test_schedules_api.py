@@ -213,6 +213,21 @@ async def test_a_paused_schedule_does_not_fire_and_goes_on_later(served: Served,
     assert await served.seeded.redis.call("ZCARD", keys.SCHEDULES) == 0
 
 
+async def test_a_slot_that_waits_when_its_schedule_is_paused_does_not_fire(served: Served, agent: WireAgent) -> None:
+    made = await _make(served, overlap="queue")
+    first = await _come(served, made, 2000)
+    await _come(served, made, 1000)
+    assert (await served.ask("PATCH", made["href"], json={"paused": True})).status == 200
+    await agent.poll()
+    await agent.run(f"{made['id']}-{first}")
+    await served.seeded.redis.call("ZADD", keys.FIRINGS, 0, f"{keys.prefix(COMPANY)}|{made['id']}")
+    await served.core.scheduler.round()
+    assert [(one["outcome"], one["code"]) for one in await _firings(served, made)] == [
+        ("skipped", "paused"),
+        ("fired", None),
+    ]
+
+
 async def test_its_job_is_started_when_somebody_asks(served: Served, agent: WireAgent) -> None:
     made = await _make(served, paused=True)
     token = await served.token_of("sam", Role.OPERATOR)

@@ -170,6 +170,10 @@ class Scheduler:
         waiting = await self._schedules.waiting(one)
         while waiting:
             known = await self._schedules.schedule(one.company, one.id)
+            if known.schedule.paused:
+                for slot in waiting:
+                    await self._skip(one, owner, slot, "the schedule was paused", "paused")
+                return 0
             before = await self._unfinished(one.company, known.job)
             if decided(known.schedule, before) == "wait":
                 for slot in surplus(waiting):
@@ -256,9 +260,9 @@ class Scheduler:
         except NotFoundError:
             return False
 
-    async def _skip(self, one: Named, owner: str, slot: Slot, reason: str) -> None:
+    async def _skip(self, one: Named, owner: str, slot: Slot, reason: str, code: str = "overlap") -> None:
         told = await self._schedules.now()
-        firing = Firing(outcome="skipped", at=slot.at, told=told, code="overlap", reason=reason, made_up=slot.made_up)
+        firing = Firing(outcome="skipped", at=slot.at, told=told, code=code, reason=reason, made_up=slot.made_up)
         await self._note(one, owner, slot, firing)
 
     async def _note(self, one: Named, owner: str, slot: Slot | None, firing: Firing) -> None:

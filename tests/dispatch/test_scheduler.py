@@ -166,3 +166,33 @@ async def test_nothing_fires_while_redis_is_nearly_full_and_that_is_told(served:
     served.memory = 0.0
     last = (await served.ask("GET", made["href"])).json["last"]
     assert (last["outcome"], last["code"]) == ("refused", "no_space")
+
+
+async def test_redis_clock_that_steps_forward_fires_no_storm_and_one_that_steps_back_nothing_twice(
+    served: Served, agent: WireAgent
+) -> None:
+    made = await _make(served)
+    (slot,) = await _go_back(served, made, 0)
+    key = keys.schedule(COMPANY, made["id"])
+    doc = await served.seeded.redis.call("HGET", key, "doc")
+    await served.seeded.redis.call("HSET", key, "doc", doc.replace(b',"end":%d' % slot, b""))  # it goes on
+
+    class Stepped(Schedules):
+        ahead = 0
+
+        async def now(self) -> int:
+            return slot + self.ahead
+
+    master, clock = _master(served), Stepped(served.seeded.redis)
+    master._schedules = clock
+    jobs = []
+    for ahead in (0, -86_400_000, 0, 86_400_000, 0, 86_400_000, 86_401_000):
+        clock.ahead = ahead
+        for _ in range(3):
+            await master.round()
+        jobs.append(len(await _jobs(served, made)))
+    assert jobs == [1, 1, 1, 32, 32, 32, 33]
+    counts = (await served.ask("GET", made["href"])).json["counts"]
+    assert (counts["fired"], counts["missed"]) == (33, 86_400 - 31)
+    firings = (await served.ask("GET", f"{made['href']}/firings")).json["items"]
+    assert len(firings) == 20

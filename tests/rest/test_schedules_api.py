@@ -149,6 +149,17 @@ async def test_slots_that_nobody_was_there_for_are_told_and_not_made_up_for(serv
     assert (shown["counts"]["missed"], shown["counts"]["fired"], slot > 0) == (91, 0, True)
 
 
+async def test_many_missed_slots_are_told_of_in_one_line(served: Served, agent: WireAgent) -> None:
+    made = await _make(served, every_s=60)
+    await _come(served, made, 60_000 * 2499 + 40_000)
+    (missed,) = await _firings(served, made)
+    assert (missed["outcome"], missed["count"]) == ("missed", 2500)
+    assert (await served.ask("GET", made["href"])).json["counts"]["missed"] == 2500
+    await _come(served, made, 35_000)
+    again, _ = await _firings(served, made)
+    assert (again["count"], again["at"] > missed["until"]) == (1, True)
+
+
 @pytest.mark.parametrize(("catch_up", "fired"), [("one", 1), ("all", 100)])
 async def test_missed_slots_are_made_up_for_where_that_is_asked_for(
     served: Served, agent: WireAgent, catch_up: str, fired: int

@@ -106,12 +106,16 @@ class Slot(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What is to be done now: slots that `fire`, those that were `missed`, the `last` of both, and what is `next`."""
+    """What is to be done now: slots that `fire`, those that were `missed`, the `last` of both, and what is `next`.
+
+    `more`: there are more missed ones, which are told of together.
+    """
 
     fire: Sequence[Slot] = ()
     missed: Sequence[int] = ()
     last: int = 0
     next: int | None = None
+    more: bool = False
 
 
 class Firing(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,7 +145,7 @@ def due(schedule: Schedule, next_: int, now: int) -> Plan:
     slots = schedule.slots(next_ - 1)
     waiting = list(islice(_until(schedule, slots, now), A_LOOK + MADE_UP + 1))
     if len(waiting) > A_LOOK + MADE_UP and waiting[A_LOOK + MADE_UP - 1] < late:
-        return Plan((), waiting[:A_LOOK], waiting[A_LOOK - 1], waiting[A_LOOK])
+        return Plan((), waiting[:A_LOOK], waiting[A_LOOK - 1], waiting[A_LOOK], more=True)
     done = waiting[: A_LOOK + MADE_UP]
     if not done:
         return Plan(next=next_)

@@ -63,7 +63,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:schedules              zset   ids of schedules by their making
       …:names                        hash   name -> id
     dpl:c:<c>:schedule:<id>          hash   doc, name, version, next (slot, ms), planned (the last slot that was), job
-                                            (its last), owner (the master that deals with it), n:<OUTCOME>
+                                            (its last), owner (the master that deals with it), n:<OUTCOME>, untold
+                                            (missed ones, not told yet), untold_since
       …:waiting                      list   slots that are due and not dealt with
       …:firings                      list   the last twenty, newest first
     dpl:c:<c>:events                 stream

@@ -23,7 +23,10 @@ OUTCOMES: Final[Sequence[Outcome]] = get_args(Outcome)
 
 
 class ScheduleRecord(Struct, frozen=True):
-    """A schedule as it stands. `next`: its next slot; `planned`: the last that was; `job`: the last that it started."""
+    """A schedule as it stands. `next`: its next slot; `planned`: the last that was; `job`: the last that it started.
+
+    `untold`: how many were missed, and since when, of which more are to be looked at before that is told.
+    """
 
     schedule: Schedule
     version: str
@@ -31,6 +34,7 @@ class ScheduleRecord(Struct, frozen=True):
     planned: int
     job: str | None
     counts: Mapping[Outcome, int]
+    untold: tuple[int, int] = (0, 0)
 
 
 class Named(Struct, frozen=True):
@@ -128,9 +132,9 @@ class Schedules:
             return False
         wanted = known.schedule
         due = 0 if plan.next is None else wanted.due_at(plan.next)
-        report = b"" if not plan.missed else _encode(_of_missed(plan, now))
+        report = b"" if plan.more else _of_missed(known, plan, now)
         given: list[object] = [wanted.id, known.version, known.next, _or_nothing(plan.next), due]
-        given += [plan.last, len(plan.missed), report, *map(str, plan.fire)]
+        given += [plan.last, len(plan.missed), plan.missed[0] if plan.more else "", report, *map(str, plan.fire)]
         done: int = await self._redis.run(scripts.PLAN, [keys.prefix(company)], given)
         return done == 1
 
@@ -206,12 +210,19 @@ def _record(fields: Mapping[bytes, bytes]) -> ScheduleRecord:
         next=None if next_ is None else int(next_),
         planned=int(fields.get(b"planned", 0)),
         job=None if job is None else job.decode(),
+        untold=(int(fields.get(b"untold", 0)), int(fields.get(b"untold_since", 0))),
         counts={one: int(fields.get(f"n:{one}".encode(), 0)) for one in OUTCOMES},
     )
 
 
-def _of_missed(plan: Plan, now: int) -> Firing:
-    return Firing(outcome="missed", at=plan.missed[0], until=plan.missed[-1], count=len(plan.missed), told=now)
+def _of_missed(known: ScheduleRecord, plan: Plan, now: int) -> bytes:
+    """What is told of those of this plan and of the plans before it; nothing when there are none."""
+    count, since = known.untold
+    if not count and not plan.missed:
+        return b""
+    first = since if count else plan.missed[0]
+    until = plan.missed[-1] if plan.missed else known.planned
+    return _encode(Firing(outcome="missed", at=first, until=until, count=count + len(plan.missed), told=now))
 
 
 def _slot(raw: bytes) -> Slot:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
+from deployer.model.access import Role
 from deployer.model.schedules import (
     A_LOOK,
     GRACE_MS,
@@ -26,7 +27,9 @@ from deployer.protocol.ids import JOB_ID_PATTERN
 
 NOW = 1_800_000_000_000
 S = 1000
-EVERY = Schedule(id="a" * 32, name="s", every_s=60, job=Raw(b"{}"), user="u", user_id="i", role="operator", created=NOW)
+EVERY = Schedule(
+    id="a" * 32, name="s", every_s=60, job=Raw(b"{}"), user="u", user_id="i", role=Role.OPERATOR, created=NOW
+)
 DAILY = replace(EVERY, every_s=None, cron="30 2 * * *", timezone="Europe/Berlin")
 
 

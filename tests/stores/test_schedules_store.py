@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.internet.endpoints import clientFromString
 
 from deployer.errors import ChangedError, ConflictError, NotFoundError
+from deployer.model.access import Role
 from deployer.model.schedules import KEPT, Firing, Plan, Schedule, Slot, due
 from deployer.stores import keys
 from deployer.stores.redis import Redis
@@ -21,7 +22,9 @@ from support.seeded import COMPANY
 MASTERS = 5
 ID = "a" * 32
 ONE = Named(COMPANY, ID)
-SCHEDULE = Schedule(id=ID, name="one", every_s=1, job=Raw(b"{}"), user="admin", user_id="i", role="owner", created=1000)
+SCHEDULE = Schedule(
+    id=ID, name="one", every_s=1, job=Raw(b"{}"), user="admin", user_id="i", role=Role.OWNER, created=1000
+)
 
 
 @pytest_twisted.async_yield_fixture

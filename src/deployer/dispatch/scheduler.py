@@ -18,7 +18,7 @@ from deployer.dispatch.jobs import Dispatcher, NewJob
 from deployer.errors import ConflictError, DeployerError, ForbiddenError, NoSpaceError, NotFoundError, UnavailableError
 from deployer.kit.clock import Clock, sleep
 from deployer.kit.failpoints import reach
-from deployer.model.access import Caller, Permission, Role, lesser
+from deployer.model.access import Caller, Permission, lesser
 from deployer.model.audit import Deed
 from deployer.model.cron import BadCron, BadZone
 from deployer.model.jobs import job_state
@@ -35,6 +35,7 @@ AGAIN_MS: Final = 500
 FAILED_MS: Final = 5000
 TROUBLE_MS: Final = 60_000
 MOST_PUT_OFF: Final = 1000
+MAX_REASON: Final = 1000
 TRIES: Final = 20
 TRY_AGAIN_S: Final = 0.1
 
@@ -219,7 +220,7 @@ class Scheduler:
             if await self._is_there(one, job):  # another master was faster
                 return "fired", None, None
             self.log.warn("schedule {schedule} is refused: {error}", schedule=one.id, error=str(error))
-            return "refused", error.code, str(error)
+            return "refused", error.code, str(error)[:MAX_REASON]
         return "fired", None, None
 
     async def _submit(self, caller: Caller, new: NewJob, one: Named, job: str) -> JobRecord:
@@ -238,7 +239,7 @@ class Scheduler:
             )
         if user.disabled:
             raise RefusedError("user_disabled", f"its user {schedule.user} is disabled")
-        caller = Caller(user.name, company, lesser(Role(schedule.role), user.role), "", user.agents)
+        caller = Caller(user.name, company, lesser(schedule.role, user.role), "", user.agents)
         if not caller.may(Permission.EXECUTE):
             raise ForbiddenError(f"its user {schedule.user} may not run jobs any more")
         return caller

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from deployer.model.access import Role
 from deployer.model.cron import LAST_MS, MAX_CHARS, Cron
 from deployer.protocol.commands import TEN_YEARS_S
 
@@ -57,7 +58,7 @@ class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: Raw
     user: str
     user_id: str
-    role: str
+    role: Role
     created: int
 
     def slot_after(self, instant: int) -> int | None:

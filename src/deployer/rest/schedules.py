@@ -273,7 +273,7 @@ class ScheduleRoutes:
         user = await self._users.find(caller.company, caller.user)
         if user is None:
             raise ForbiddenError("only a user of the company can have schedules")
-        return {"user": user.name, "user_id": user.id, "role": caller.role.value}
+        return {"user": user.name, "user_id": user.id, "role": caller.role}
 
     async def _wanted(self, caller: Caller, known: ScheduleRecord, given: dict[str, Any]) -> Schedule:
         """The schedule with these changes; its job must be one that its user may run."""

@@ -15,6 +15,7 @@ from chaos.faults import Fault, Happened, Tormentor, UnprovenError
 from chaos.histories import FINAL, Histories, read_marks, read_redis
 from chaos.installation import AGENTS, Installation, installation
 from chaos.plan import plan
+from chaos.schedules import Repeated
 from deployer.stores import keys
 from support.wait import until
 
@@ -101,16 +102,19 @@ def run(order: Order) -> Outcome:
     with installation(order.folder, order.source) as town:
         start = time.monotonic()
         clients = [Client(n, town.token, str(order.folder / "marks"), order.rate) for n in range(order.clients)]
+        repeated = Repeated(town.token, str(order.folder / "marks"))
+        repeated.begin()
         lanes = _lanes(order, town, start + order.minutes * 60)
         for thread in (*clients, *lanes):
             thread.start()
         for lane in lanes:
             lane.join()
-        _quieten(order, town, clients)
-        histories = _histories(order, town, clients)
+        _quieten(order, town, clients, repeated)
+        histories = _histories(order, town, clients, repeated)
         happened = [one for lane in lanes for one in lane.happened]
         missing = [one for lane in lanes for one in lane.missing]
         missing += [one for client in clients for one in client.complaints]
+        missing += repeated.complaints(histories.redis)
         return Outcome(check(histories), happened, missing, (time.monotonic() - start) / 60)
 
 
@@ -126,10 +130,11 @@ def _chance(order: Order, name: str) -> random.Random:
     return random.Random(f"{order.seed} {name}")  # noqa: S311 (chance, no secret)
 
 
-def _quieten(order: Order, town: Installation, clients: list[Client]) -> None:
+def _quieten(order: Order, town: Installation, clients: list[Client], repeated: Repeated) -> None:
     """All programs run, clients have ended what would run for ever; wait until everything is at its end."""
     for part in town.parts.values():
         part.wait()
+    repeated.end()
     for client in clients:
         client.stopping.set()
     for client in clients:
@@ -154,10 +159,10 @@ def _company(town: Installation) -> str:
         return name.decode()
 
 
-def _histories(order: Order, town: Installation, clients: list[Client]) -> Histories:
+def _histories(order: Order, town: Installation, clients: list[Client], repeated: Repeated) -> Histories:
     with town.redis() as redis:
         stored = read_redis(redis, _company(town))
-    asked = [one for client in clients for one in client.asked]
+    asked = [*(one for client in clients for one in client.asked), *repeated.asked(stored)]
     deaths = {number: town.parts[f"agent{number}"].deaths for number in AGENTS}
     told = Client(0, town.token, "", 1).told()
     return Histories(asked, told, read_marks(order.folder / "marks"), stored, deaths)

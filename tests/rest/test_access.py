@@ -33,6 +33,13 @@ ROUTES = [
     ("PATCH", "/api/v1/monitors/x"),
     ("DELETE", "/api/v1/monitors/x"),
     ("GET", "/api/v1/monitors/x/consumption"),
+    ("GET", "/api/v1/schedules"),
+    ("POST", "/api/v1/schedules"),
+    ("GET", "/api/v1/schedules/x"),
+    ("PATCH", "/api/v1/schedules/x"),
+    ("DELETE", "/api/v1/schedules/x"),
+    ("GET", "/api/v1/schedules/x/firings"),
+    ("POST", "/api/v1/schedules/x/run"),
     ("GET", "/api/v1/hosts"),
     ("GET", "/api/v1/hosts/1:1"),
     ("GET", "/api/v1/hosts/1:1/facts"),
@@ -142,7 +149,7 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
 
 
 NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
-NEEDS_OPERATOR |= {(method, "monitors") for method in ("POST", "PATCH", "DELETE")}
+NEEDS_OPERATOR |= {(method, noun) for noun in ("monitors", "schedules") for method in ("POST", "PATCH", "DELETE")}
 _OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
 NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
 NEEDS_OWNER |= {

@@ -49,6 +49,7 @@ ROWS = list(_rows())
 JOB = {"cmd": "ping", "target": "1:7"}
 WEBHOOK = {"name": "hook", "url": f"https://{SECRET.lower()}.example/"}
 MONITOR = {"name": "watched", "agent": "1:7", "processes": [{"domain": "web"}]}
+SCHEDULE = {"name": "new", "every_s": 3600, "overlap": "replace", "job": JOB}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/companies"): {"name": "new"},
     ("PATCH", "/api/v1/companies/<company>"): {"name": "renamed"},
@@ -70,6 +71,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/webhooks/<webhook>"): {"paused": True},
     ("POST", "/api/v1/monitors"): MONITOR,
     ("PATCH", "/api/v1/monitors/<monitor>"): {"name": "renamed"},
+    ("POST", "/api/v1/schedules"): SCHEDULE,
+    ("PATCH", "/api/v1/schedules/<schedule>"): {"every_s": 7200},
 }
 TELLS_NO_NAMES = {"/api/v1/user", "/api/v1/session", "/api/v1/audit/verify"}
 NEEDS_A_SESSION = {("GET", "/api/v1/session"), ("DELETE", "/api/v1/session")}
@@ -87,6 +90,7 @@ NONE = {
     "process": "none@1:99.1",
     "monitor": "0" * 32,
     "webhook": "0" * 32,
+    "schedule": "0" * 32,
 }
 
 
@@ -125,6 +129,7 @@ class Tenant:
         assert (await agent.post("processes", listing(live(self.things["job"], name=SECRET)))).status == 200
         self.things["monitor"] = await self._watch()
         self.things["webhook"] = await self._hook()
+        self.things["schedule"] = await self._repeat("schedule")
         await self._wait()
 
     async def make(self, method: str, path: str, body: Any) -> Any:
@@ -152,6 +157,8 @@ class Tenant:
             things["webhook"] = await self._hook()
         if row.method == "DELETE" and "<monitor>" in row.route:
             things["monitor"] = await self._watch()
+        if row.method == "DELETE" and "<schedule>" in row.route:
+            things["schedule"] = await self._repeat("doomed")
         if "<fingerprint>" in row.route:
             things["fingerprint"] = await self._wait()
         if row.method == "DELETE" and "<agent>" in row.route:
@@ -168,6 +175,11 @@ class Tenant:
     async def _hook(self) -> str:
         """One more webhook."""
         return str((await self.make("POST", "/api/v1/webhooks", WEBHOOK))["id"])
+
+    async def _repeat(self, name: str) -> str:
+        """One more schedule."""
+        made = await self.make("POST", "/api/v1/schedules", {**SCHEDULE, "name": f"{SECRET}-{name}"})
+        return str(made["id"])
 
     async def _wait(self) -> str:
         """An agent without a token asks to be let in."""
@@ -297,6 +309,7 @@ async def test_bodies_that_name_what_is_anothers_are_refused_as_if_it_did_not_ex
         "/api/v1/jobs": {**JOB, "target": "1:99"},
         "/api/v1/tokens": {"name": "new", "user": "nobody"},
         "/api/v1/monitors": {**MONITOR, "agent": "1:99"},
+        "/api/v1/schedules": {**SCHEDULE, "job": {**JOB, "target": "1:99"}},
     }
     rows = [row for row in ROWS if row.foreign == "422"]
     assert {row.route for row in rows} == set(missing)

@@ -105,12 +105,25 @@ class Scene:
         self.submit("d", f"{self.mark('d')}; exec sleep 1000", max_time=-1)
         self.retried("a change", lambda: self.fleet.ask("PATCH", "/api/v1/jobs/r", {"priority": 3}))
         self.retried("one task more", lambda: self.fleet.ask("POST", "/api/v1/jobs/r/tasks", {"target": "1:1"}))
+        if self.point.startswith("schedule_"):
+            self.repeat()
         ping = {"cmd": "ping", "target": "1:1", "id": "p"}
         self.retried("a ping", lambda: self.fleet.ask("POST", "/api/v1/jobs", ping))
         until(lambda: len({m for m in self.seen() if m.startswith("r ")}) >= 3 or self.revive(), what="two periods")
         until(lambda: any(m.startswith("d ") for m in self.seen()) or self.revive(), what="the daemon")
         for job in ("r", "d"):
             self.retried("an end", lambda job=job: self.fleet.ask("DELETE", f"/api/v1/jobs/{job}"))
+
+    def repeat(self) -> None:
+        """A schedule that fires each second, until it has some times."""
+        args = {"cmd": "/bin/sh", "args": ["-c", f'echo "$DEPLOYER_JOB $DEPLOYER_RUN" >> {self.marks}']}
+        job = {"cmd": "execute", "args": args, "target": "1:1"}
+        body = {"name": "often", "every_s": 1, "overlap": "queue", "job": job}
+        status, made = self.retried("a schedule", lambda: self.fleet.ask("POST", "/api/v1/schedules", body))
+        if status == 409:  # it was made, and the answer was lost
+            (made,) = self.retried("it", lambda: self.fleet.ask("GET", "/api/v1/schedules"))[1]["items"]
+        until(lambda: len([m for m in self.seen() if m.startswith(made["id"])]) >= 4 or self.revive(), what="firings")
+        self.retried("its end", lambda: self.fleet.ask("PATCH", made["href"], {"paused": True}))
 
     def seen(self) -> list[str]:
         return self.marks.read_text().splitlines() if self.marks.exists() else []

@@ -93,3 +93,26 @@ def test_a_step_of_the_agents_clock_changes_no_job(running: Fleet, tmp_path: Pat
     found = marks.read_text().split()
     assert len(found) == len(set(found))
     assert len(found) < 30, "missed periods were bunched"
+
+
+@pytest.mark.parametrize("seconds", [DAY_S, -DAY_S])
+def test_a_step_of_a_masters_clock_changes_no_time_of_a_schedule(tmp_path: Path, seconds: int) -> None:
+    clock = Clock(tmp_path / "clock")
+    with masters(tmp_path) as made:
+        made.start(1, **clock.environment)
+        made.start_agent(1, made.urls[1])
+        job = {"cmd": "execute", "args": {"cmd": "/bin/true"}, "target": "1:1"}
+        schedule = {"name": "often", "every_s": 1, "overlap": "queue", "job": job}
+        href = made.ask(1, "POST", "/api/v1/schedules", schedule)[1]["href"]
+
+        def fired() -> int:
+            return int(made.ask(1, "GET", href)[1]["counts"]["fired"])
+
+        until(lambda: fired() >= 2, what="firings")
+        clock.step(seconds)
+        stepped, begun = fired(), time.monotonic()
+        until(lambda: fired() >= stepped + 4, what="more firings")
+        assert fired() <= stepped + (time.monotonic() - begun) + 3
+        shown = made.ask(1, "GET", href)[1]
+        assert (shown["counts"]["missed"], shown["counts"]["refused"]) == (0, 0)
+        assert abs(off_by(shown["next"])) < 60

@@ -14,6 +14,7 @@ from deployer.dispatch.jobs import Dispatcher
 from deployer.dispatch.openjobs import OpenJobs
 from deployer.dispatch.placing import Placing
 from deployer.dispatch.planner import Planner
+from deployer.dispatch.scheduler import Scheduler
 from deployer.dispatch.signer import Signer
 from deployer.dispatch.watch import Watch
 from deployer.errors import NoSpaceError, UnavailableError
@@ -26,6 +27,7 @@ from deployer.model.audit import Deed
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
+from deployer.rest.schedulerequests import stored_job
 from deployer.stores import keys
 from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents
@@ -39,6 +41,8 @@ from deployer.stores.master_key import MasterKey
 from deployer.stores.monitors import Monitors
 from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
+from deployer.stores.schedules import Schedules
+from deployer.stores.users import Users
 
 PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
@@ -74,6 +78,7 @@ class Core(Struct, frozen=True):
     watch: Watch
     planner: Planner
     open_jobs: OpenJobs
+    scheduler: Scheduler
 
 
 def build_core(ground: Ground) -> Core:
@@ -89,7 +94,15 @@ def build_core(ground: Ground) -> Core:
     requests = JobRequests(dispatcher, agents, library, fleet, Activities(ground.redis))
     watch = Watch(Monitors(ground.redis), ground.installation.company, ground.wall)
     trail = AuditTrail(audits, ground.installation.company, ground.wall)
-    return Core(agents, library, dispatcher, requests, audits, trail, watch, planner, open_jobs)
+    scheduler = Scheduler(
+        Schedules(ground.redis),
+        Users(ground.redis),
+        dispatcher,
+        check=lambda caller, job: requests.check(caller, stored_job(job)),
+        trail=trail,
+        clock=ground.clock,
+    )
+    return Core(agents, library, dispatcher, requests, audits, trail, watch, planner, open_jobs, scheduler)
 
 
 AWAY = (UnavailableError, NoSpaceError)

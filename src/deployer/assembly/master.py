@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,8 @@ KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
 ANSWER_S: Final = 10.0
 BREACHES_S: Final = 2.0
+SCHEDULES_S: Final = (0.4, 0.6)
+"""Each master looks for what is due in a period of its own, so that it is not always the same that finds it."""
 LOOK_S: Final = 0.02
 
 
@@ -126,8 +129,12 @@ class Master(Service):
         self._goes_on(Rounds("telling webhooks", courier.round, ground.clock, AWAY))
         self._keep_audit(ground, core)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
+        self._upkeep.every("schedules", random.uniform(*SCHEDULES_S), core.scheduler.round)  # noqa: S311 (chance, no secret)
         self._site = site = build_site(ground, core)
         self._measure(site, ground)
+        self._meter.watch_counts(
+            "schedule_slots", "What became of slots of schedules", "outcome", lambda: core.scheduler.counts
+        )
         refused = listeners.reasons
         self._meter.watch(
             "client_certificates_refused", "Certificates of agents that were not taken", lambda: refused.count

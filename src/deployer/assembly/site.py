@@ -44,6 +44,8 @@ from deployer.rest.masters import MasterRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
+from deployer.rest.schedulerequests import ScheduledJobs
+from deployer.rest.schedules import ScheduleRoutes
 from deployer.rest.scripts import ScriptRoutes
 from deployer.rest.session import Door, SessionRoutes
 from deployer.rest.site import Root
@@ -65,6 +67,7 @@ from deployer.stores.monitors import Monitors
 from deployer.stores.points import Points
 from deployer.stores.probe import Probe
 from deployer.stores.processes import Processes
+from deployer.stores.schedules import Schedules
 from deployer.stores.tokens import Tokens
 from deployer.stores.users import Users
 from deployer.stores.waitingroom import WaitingRoom
@@ -91,6 +94,7 @@ NOUNS: Final = (
     MasterRoutes,
     MonitorRoutes,
     ProcessRoutes,
+    ScheduleRoutes,
     ScriptRoutes,
     SessionRoutes,
     StatsRoutes,
@@ -172,6 +176,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             EventRoutes(EventFeed(Events(redis), hub), jobs),
             HostRoutes(agents, hosts),
             JobRoutes(dispatcher, core.requests, agents, Values(Threads(clock))),
+            ScheduleRoutes(Schedules(redis), users, core.scheduler, ScheduledJobs(core.requests, agents), wall),
             ScriptRoutes(library, wall),
             AgentRequestRoutes(room, wall),
             TokenRoutes(tokens, users, agents, wall, ground.tls.pin),

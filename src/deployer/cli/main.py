@@ -19,6 +19,7 @@ COMMANDS = {
     "log": ("deployer.cli.log", "Show what a job has put out."),
     "cancel": ("deployer.cli.cancel", "End a job."),
     "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
+    "schedules": ("deployer.cli.schedules", "List schedules; make, pause, run and remove them."),
     "scripts": ("deployer.cli.scripts", "List scripts; put, show and remove them."),
     "users": ("deployer.cli.users", "List users; make, change and remove them."),
     "tokens": ("deployer.cli.tokens", "List tokens of users; make and revoke them."),

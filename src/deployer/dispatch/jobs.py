@@ -38,7 +38,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
     `not_after`: epoch ms. `reply`: the list in Redis that gets its results. `items`: a task each, on one of the agents;
     `size`: so many tasks at once, or such a part (0: all); `max_failures`: after so many no more begin (0: never).
-    `skipped`: agents of the target that were away.
+    `skipped`: agents of the target that were away. `schedule`: which one started it.
     """
 
     id: str | None
@@ -58,6 +58,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     max_failures: int = 0
     rerun_of: str = ""
     skipped: int = 0
+    schedule: str = ""
 
     @property
     def is_one(self) -> bool:
@@ -248,6 +249,7 @@ class Dispatcher:
             requires=new.requires,
             rerun_of=new.rerun_of,
             skipped=new.skipped,
+            schedule=new.schedule,
         )
 
     async def _tasks_of(self, company: str, document: JobDocument, new: NewJob) -> AsyncIterator[NewTask]:

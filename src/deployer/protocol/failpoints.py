@@ -23,6 +23,9 @@ MASTER: Final[dict[str, str]] = {
     "session_begun": "an agent has proved who it is and has no session",
     "session_done": "it has one and does not know",
     "join_done": "an agent is enrolled and does not know",
+    "schedule_planned": "a slot of a schedule waits, and nobody has taken it",
+    "schedule_taken": "a master has taken it, and no job is submitted",
+    "schedule_submitted": "its job is stored, and the schedule does not know",
     "cancel_begun": "a job is to end, and nothing is done about it",
     "cancel_done": "it is on its way to its end, and the client does not know",
 }

@@ -12,7 +12,15 @@ from deployer.protocol import codes, resultdata
 from deployer.protocol.results import Result
 from deployer.protocol.states import TASK_STATES
 from deployer.protocol.times import iso, iso_or_none
-from deployer.rest.references import AgentReference, JobReference, UserReference, job_reference, user_reference
+from deployer.rest.references import (
+    AgentReference,
+    JobReference,
+    ScheduleReference,
+    UserReference,
+    job_reference,
+    schedule_reference,
+    user_reference,
+)
 from deployer.stores.jobs import JobRecord, TaskRecord
 
 
@@ -59,6 +67,7 @@ class JobAnswer(Struct, frozen=True, kw_only=True):
     args: Raw
     target: str
     user: UserReference | None
+    schedule: ScheduleReference | None
     created: str
     not_after: str
     finished: str | None
@@ -182,6 +191,7 @@ def job_answer(record: JobRecord) -> JobAnswer:
         args=document.args,
         target=document.target,
         user=user_reference(document.user) if document.user else None,
+        schedule=schedule_reference(document.schedule) if document.schedule else None,
         created=iso(document.created),
         not_after=iso(document.not_after),
         finished=iso_or_none(record.finished),

@@ -56,6 +56,7 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since"
     user: Text | None = None
     cmd: Text | None = None
     target: Text | None = None
+    schedule: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
     sort: Literal["created", "-created"] = "-created"
@@ -67,6 +68,7 @@ class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since"
             (self.user, job.user and job.user.id),
             (self.cmd, job.cmd),
             (self.target, job.target),
+            (self.schedule, job.schedule and job.schedule.id),
         )
         return all(wanted in {None, its} for wanted, its in asked)
 

@@ -51,6 +51,13 @@ class JobReference(Struct, frozen=True):
     href: str
 
 
+class ScheduleReference(Struct, frozen=True):
+    """Which schedule started something; it may be gone since."""
+
+    id: str
+    href: str
+
+
 def agent_href(agent: AgentId) -> str:
     """Where an agent is found."""
     return f"/api/v1/agents/{agent}"
@@ -74,3 +81,8 @@ def job_reference(job: str) -> JobReference:
 def user_reference(user: str) -> UserReference:
     """The reference to a user by its name."""
     return UserReference(user, f"/api/v1/users/{user}")
+
+
+def schedule_reference(schedule: str) -> ScheduleReference:
+    """The reference to a schedule."""
+    return ScheduleReference(schedule, f"/api/v1/schedules/{schedule}")

@@ -32,7 +32,8 @@ class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What of a job never changes. Times are epoch ms.
 
     `agents`: those that its target meant; none: it is one agent, or, when it `is_large`, what its tasks say.
-    `window`: so many tasks at once (0: all); `max_failures`: after so many no more begin (0: never).
+    `window`: so many tasks at once (0: all); `max_failures`: after so many no more begin (0: never). `schedule`: which
+    one started it.
     """
 
     id: str
@@ -52,6 +53,7 @@ class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_batch: bool = False
     is_large: bool = False
     skipped: int = 0
+    schedule: str = ""
 
     @property
     def agent(self) -> AgentId | None:

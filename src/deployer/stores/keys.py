@@ -29,6 +29,8 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:login:<sha256>               hash   a browser's session: company, user, seal, created, ends; expires when idle
     dpl:used:<challenge>             string expires
     dpl:breaches                     zset   <company>|<monitor>|<threshold> that is broken, by when that is to be told
+    dpl:schedules                    zset   <company prefix>|<schedule> by when its next slot is due (Redis time, ms)
+    dpl:firings                      zset   <company prefix>|<schedule> with slots that wait, by when it may be taken
     dpl:revoked                      zset   agents whose tasks are still to be ended, by when they were revoked
     dpl:seen:online, :overdue        zset   agents by last contact (Redis time, ms)
     dpl:masters                      zset   masters by when they were heard of last
@@ -70,6 +72,13 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:webhook:<id>           hash   doc, version, secret, cursor, failures, since, delivered, lost, gone
       …:deliveries                   list   the last twenty (JSON)
     dpl:c:<c>:events                 stream type, subject, state;  …:told  string  followers were woken; expires
+    dpl:c:<c>:schedules              zset   ids of schedules by their making
+      …:names                        hash   name -> id
+    dpl:c:<c>:schedule:<id>          hash   doc, name, version, next (slot, ms), planned (the last slot that was), job
+                                            (its last), owner (the master that deals with it), n:<OUTCOME>, untold
+                                            (missed ones, not told yet), untold_since
+      …:waiting                      list   slots that are due and not dealt with
+      …:firings                      list   the last twenty, newest first
     dpl:c:<c>:scripts                hash   <domain>/<name> -> its newest version
     dpl:c:<c>:script:<domain>/<name> hash   sha256 -> text;  …:versions  list   sha256, the newest first
     dpl:c:<c>:audit                  stream e (an entry), h (its hash);  …:audit:head  string  n:hash of the last
@@ -97,6 +106,8 @@ PLANS: Final = "dpl:plans"
 PLANS_DUE: Final = "plans"
 """What is said on WAKE when a plan has become due."""
 BREACHES: Final = "dpl:breaches"
+SCHEDULES: Final = "dpl:schedules"
+FIRINGS: Final = "dpl:firings"
 REVOKED: Final = "dpl:revoked"
 SEEN_ONLINE: Final = "dpl:seen:online"
 SEEN_OVERDUE: Final = "dpl:seen:overdue"
@@ -203,6 +214,16 @@ def monitors(company_id: str, agent_id: AgentId | None = None) -> str:
 def monitor(company_id: str, id_: str) -> str:
     """The record of a monitor."""
     return f"{prefix(company_id)}monitor:{id_}"
+
+
+def schedules(company_id: str) -> str:
+    """The schedules of a company."""
+    return f"{prefix(company_id)}schedules"
+
+
+def schedule(company_id: str, id_: str) -> str:
+    """The record of a schedule; its lists have this in front."""
+    return f"{prefix(company_id)}schedule:{id_}"
 
 
 def host(agent_id: AgentId) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployer.client.client import Client, new_id
+from deployer.client.client import Client
 from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.client.records import Dropped, Ended, Message
+from deployer.client.requests import new_id
 from deployer.protocol.ids import JOB_ID_PATTERN
 from support.programs import environment
 from support.scripted import Answer, ScriptedMaster, answer, end, message, nobody, refusal, scripted_master, stream
@@ -154,7 +155,7 @@ def test_tasks_have_their_exit_status(master: ScriptedMaster, client: Client) ->
     task = {"id": "j1", "agent": {"gid": 1, "nid": 2}, "state": "ERROR", "code": "EXIT_STATUS", "exit_status": 3}
     master.on("GET /api/v1/jobs/j1/tasks", answer({"items": [task], "next": None}))
     (found,) = client.tasks("j1")
-    assert (found.agent, found.code, found.exit_status, found.data) == ("1:2", "EXIT_STATUS", 3, "")
+    assert (found.agent_id, found.code, found.exit_status, found.data) == ("1:2", "EXIT_STATUS", 3, "")
 
 
 def test_what_processes_and_hosts_consume_are_numbers_or_missing(master: ScriptedMaster, client: Client) -> None:
@@ -163,10 +164,10 @@ def test_what_processes_and_hosts_consume_are_numbers_or_missing(master: Scripte
     master.on("GET /api/v1/processes", answer({"items": [{**at, "domain": "d", "values": values}, {}], "next": None}))
     master.on("GET /api/v1/agents/1:2/stats", answer({**at, "host": values}))
     first, empty = client.processes(domain="d")
-    assert (first.agent, first.domain, first.name, first.values, first.epoch) == ("1:2", "d", "", {"cpu": 1.5}, 5)
+    assert (first.agent_id, first.domain, first.name, first.values, first.epoch) == ("1:2", "d", "", {"cpu": 1.5}, 5)
     assert (empty.values, empty.epoch, empty.step) == ({}, None, None)
     told = client.agent_stats("1:2")
-    assert (told.agent, told.host, told.epoch, told.step) == ("1:2", {"cpu": 1.5}, 5, 30)
+    assert (told.agent_id, told.host, told.epoch, told.step) == ("1:2", {"cpu": 1.5}, 5, 30)
 
 
 def test_hosts_are_what_they_have_told(master: ScriptedMaster, client: Client) -> None:
@@ -236,3 +237,15 @@ def test_the_client_imports_the_standard_library_only() -> None:
     code = "import sys, deployer.client.client as c; print(*{n.partition('.')[0] for n in sys.modules})"
     done = subprocess.run([sys.executable, "-Sc", code], check=True, capture_output=True, text=True, env=environment())
     assert set(done.stdout.split()) - sys.stdlib_module_names <= {"deployer", "__main__"}
+
+
+def test_the_client_works_where_twisted_treq_and_msgspec_cannot_be_imported(master: ScriptedMaster) -> None:
+    master.on("GET /api/v1/jobs/j1", answer(OK))
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('twisted', 'treq', 'msgspec', 'hiredis', 'click')))\n"
+        "from deployer.client.client import Client\n"
+        f"print(Client({master.url!r}, 't').wait('j1').state)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment())
+    assert done.stdout == "OK\n"

@@ -1,5 +1,7 @@
 """`deployer job ID`."""
 
+from collections.abc import Sequence
+
 import click
 
 from deployer.cli import exits
@@ -37,14 +39,14 @@ def _show(told: Common, client: Client, job: Job) -> None:
         document(with_tasks(job, tasks))
         return
     rows(("JOB", "STATE", "TARGET", "COMMAND", "CREATED"), [_summary(job)])
-    rows(TITLES, ((task.agent, task.state, task.code, task.exit_status, task.reason) for task in tasks))
+    rows(TITLES, ((task.agent_id, task.state, task.code, task.exit_status, task.reason) for task in tasks))
 
 
 def _summary(job: Job) -> tuple[str, ...]:
     return (job.id, job.state, job.target, command_line(job), job.created)
 
 
-def with_tasks(job: Job, tasks: list[Task]) -> dict[str, object]:
+def with_tasks(job: Job, tasks: Sequence[Task]) -> dict[str, object]:
     """The job as one document, its tasks in it."""
     items = [task.document for task in tasks]
     return {**job.document, "tasks": {**(job.document.get("tasks") or {}), "items": items}}

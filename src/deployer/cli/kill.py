@@ -17,7 +17,7 @@ WAIT_S = 30.0
 def command(told: Common, job_id: str, target: str | None, signal: str | None) -> None:
     """End what a job runs, or send its process a signal."""
     client = told.client()
-    agents = [target] if target else [task.agent for task in client.tasks(job_id)]
+    agents = [target] if target else [task.agent_id for task in client.tasks(job_id)]
     args = {"id": job_id} | ({} if signal is None else {"signal": signal.upper().removeprefix("SIG")})
     jobs = [client.wait(client.submit("kill", args, target=one).id, WAIT_S) for one in agents]
     if told.json:

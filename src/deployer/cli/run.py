@@ -1,6 +1,7 @@
 """`deployer run`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from deployer.cli.job import with_tasks
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document, is_for_many, say
 from deployer.cli.runoptions import arguments, process_options
-from deployer.client.client import Client, new_id
+from deployer.client.client import Client
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Ended, Job, Message, Task
+from deployer.client.requests import new_id
 
 MOST = 1_000_000
 
@@ -120,10 +122,14 @@ def _print_log(client: Client, job: Job) -> None:
         printer.show(item)
 
 
-def _explain(tasks: list[Task]) -> None:
+def _explain(tasks: Sequence[Task]) -> None:
     for task in tasks:
         if task.state != "OK":
-            say(" ".join(filter(None, [f"{task.agent}: {task.state}", task.code, task.reason and f"({task.reason})"])))
+            say(
+                " ".join(
+                    filter(None, [f"{task.agent_id}: {task.state}", task.code, task.reason and f"({task.reason})"])
+                )
+            )
 
 
 def _interrupted(client: Client, job_id: str) -> int:

@@ -34,3 +34,7 @@ class ApiError(ClientError):
 def _pointers(errors: Any) -> list[tuple[str, str]]:
     found = errors if isinstance(errors, list) else []
     return [(str(e.get("pointer", "")), str(e.get("message", ""))) for e in found if isinstance(e, dict)]
+
+
+class Gone(ApiError):  # noqa: N818 (it says what it is)
+    """What something referred to is not there any more, or not for this user."""

@@ -10,17 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-from deployer.client.errors import ApiError, ClientError, Unreachable
+from deployer.client.answers import AWAY, BAD, asked_to_wait, decode, error_of
+from deployer.client.errors import ClientError, Unreachable
+from deployer.client.requests import API, SILENCE_S, with_query
 from deployer.kit.backoff import Backoff
 
-BUSY = frozenset({429, 503})
-AWAY = frozenset({429, 502, 503, 504})
 LOST = (OSError, http.client.HTTPException)
-API = "/api/v1"
-"""What all paths begin with; an address that has it is the same master's."""
-SILENCE_S = 45.0  # a stream has a comment every 15 s
 _never = threading.Event()
 
 
@@ -71,17 +68,16 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send, again while the master is away or busy, and decode the JSON of the answer. A text is sent as it is."""
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = path + ("?" + urlencode(given) if given else "")
+        target = with_query(path, query)
 
         def send() -> tuple[http.client.HTTPResponse, bytes]:
             response = self._send(method, target, body, headers or {}, self._timeout_s)
             return response, response.read()
 
         response, answer = self._until_answered(send)
-        if response.status >= http.client.BAD_REQUEST:
-            raise _error(response.status, answer)
-        return _decode(answer)
+        if response.status >= BAD:
+            raise error_of(response.status, answer)
+        return decode(answer)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Yield what comes; a lost connection ends it with one of LOST, a refusal with ApiError."""
@@ -93,9 +89,9 @@ class Transport:
 
         response, answer = self._until_answered(send)
         if response.status in AWAY:
-            raise Unreachable(str(_error(response.status, answer)))
+            raise Unreachable(str(error_of(response.status, answer)))
         if response.status != http.client.OK:
-            raise _error(response.status, answer)
+            raise error_of(response.status, answer)
         try:
             while chunk := response.read1(65536):
                 yield chunk
@@ -118,19 +114,11 @@ class Transport:
                 if time.monotonic() + wait > end:
                     raise Unreachable(f"no master answers at {self._url}: {_why(error)}") from error
             else:
-                wait = self._asked_to_wait(response)
+                wait = asked_to_wait(response.status, response.headers.get("Retry-After", ""), self._timeout_s)
                 if not wait:
                     return response, answer
                 end += wait
             self._pause(wait)
-
-    def _asked_to_wait(self, response: http.client.HTTPResponse) -> float:
-        """Seconds of Retry-After of a busy master, as long as they are no more than one request may take."""
-        after = response.headers.get("Retry-After", "")
-        if response.status not in BUSY or not after.isdigit():
-            return 0.0
-        wait = max(float(after[:9]), 0.1)
-        return wait if wait <= self._timeout_s else 0.0
 
     def _send(
         self, method: str, target: str, body: object, headers: Mapping[str, str], timeout_s: float
@@ -157,26 +145,11 @@ class Transport:
         return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
 
 
-def _error(status: int, answer: bytes) -> ApiError:
-    try:
-        problem = json.loads(answer)
-    except ValueError:
-        problem = None
-    return ApiError.from_problem(status, problem)
-
-
 def _trust(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise ClientError(f"cannot read the certificates in {ca_file}: {error.strerror or error}") from error
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else {}
-    except ValueError as error:
-        raise ClientError("the answer is not JSON: is this the address of a master?") from error
 
 
 def _why(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """A master that answers from a script: a real loopback HTTP server for clients to meet."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,12 +114,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or reply.lost or reply.hold is not None
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may go away, or not trust us."""
+
+
 @contextmanager
-def scripted_master() -> Iterator[ScriptedMaster]:
-    """Serve on a free port until the end of the block."""
+def scripted_master(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedMaster]:
+    """Serve on a free port until the end of the block; behind TLS where a context is given."""
     handler: Any = type("Handler", (_Handler,), {})  # its own class for its own master
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.master = ScriptedMaster(f"http://127.0.0.1:{server.server_port}")
+    server = _Server(("127.0.0.1", 0), handler)
+    if tls is None:
+        handler.master = ScriptedMaster(f"http://127.0.0.1:{server.server_port}")
+    else:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        handler.master = ScriptedMaster(f"https://localhost:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -30,8 +30,8 @@ from deployer.client.requests import (
     stream_headers,
 )
 from deployer.client.sse import Parser
+from deployer.client.tail import Tail
 from deployer.client.transport import LOST, Transport, pause
-from deployer.kit.backoff import Backoff
 
 
 class Client:
@@ -143,27 +143,20 @@ class Client:
 
     def follow(self, job_id: str) -> Iterator[Message | Dropped | Ended]:
         """What a job puts out as it comes, and at last the job; taken up again where a connection was lost."""
-        parser, backoff = Parser(), Backoff(0.1, 5.0)
-        opened = False
-        fruitless = 0
-        while fruitless < LOST_IN_A_ROW:
-            last_id = parser.last_id
+        tail = Tail(job_id)
+        while True:
             try:
-                for event in self._events(job_id, parser):
+                for event in self._events(job_id, tail.parser):
                     yield event
                     if isinstance(event, Ended):
                         return
-                opened = True
+                tail.opened = True
             except Unreachable:
-                if not opened:
+                if not tail.opened:
                     raise
             except LOST:
-                opened = True
-            fruitless = fruitless + 1 if parser.last_id == last_id else 0
-            backoff.failures = fruitless
-            self._pause(backoff.next_delay())
-            parser = Parser(parser.last_id)
-        raise Unreachable(f"the log of {job_id} was lost {LOST_IN_A_ROW} times")
+                tail.opened = True
+            self._pause(tail.again())
 
     def _events(self, job_id: str, parser: Parser) -> Iterator[Message | Dropped | Ended]:
         for chunk in self._transport.stream(job_path(job_id) + "/log", stream_headers(parser.last_id)):

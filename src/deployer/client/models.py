@@ -7,16 +7,14 @@ comparing or copying. A reference to nothing (null) is None; to something that h
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from deployer.client import records
-from deployer.client.errors import ApiError, ClientError, Gone
+from deployer.client.errors import ApiError, ClientError
+from deployer.client.links import gone, href_of, is_page, noun_of, place_of
 from deployer.client.records import Document
-from deployer.client.requests import API
 
 Fetch = Callable[[str, Mapping[str, Any]], Any]
 """Gives the document at a path, asked with a query."""
-NOT_FOUND: Final = 404
 
 
 class Model:
@@ -43,7 +41,7 @@ class Model:
     @property
     def href(self) -> str | None:
         """Where it is; tasks have no address of their own."""
-        return _href(self.document)
+        return href_of(self.document)
 
     def link(self, name: str) -> Any:
         """What the field `name` refers to: a model, a list of models, or None where it refers to nothing.
@@ -67,11 +65,11 @@ class Model:
         reference = self.document.get(name)
         if reference is None:
             return None
-        href = _href(reference)
+        href = href_of(reference)
         if href is None:
             raise ClientError(f"{name!r} of {self._title()} is no reference")
         page = self._read_from(href, name)
-        if not _is_page(page):
+        if not is_page(page):
             return _kind(href).of(self._client(), page)
         return [_kind(href).of(self._client(), item) for item in self._items(href, name, page)]
 
@@ -83,16 +81,12 @@ class Model:
         return items
 
     def _read_from(self, href: str, name: str, **more: str) -> Document:
-        parts = urlsplit(href)
-        if parts.netloc or not parts.path.startswith(f"{API}/"):
-            raise ClientError(f"{name!r} of {self._title()} refers to {href!r}, which is no path of a master")
+        path, query = place_of(href)
         try:
-            found: Document = self._client()(parts.path, {**dict(parse_qsl(parts.query)), **more})
+            found: Document = self._client()(path, {**query, **more})
         except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
             what = f"{name!r} of {self._title()} refers to {href}, which" if name != "it" else self._title()
-            raise Gone(error.status, error.code, f"{what} is not there any more") from error
+            raise gone(error, what) from error
         return found
 
     def _client(self) -> Fetch:
@@ -200,7 +194,7 @@ class Thing(Model):
         document = self.__dict__.get("document", {})  # copy and pickle ask before it is there
         if name.startswith("_") or name not in document:
             raise AttributeError(f"there is no {name!r}: it has {', '.join(sorted(document)) or 'nothing'}")
-        return self.link(name) if _href(document[name]) else document[name]
+        return self.link(name) if href_of(document[name]) else document[name]
 
 
 _KINDS: Final[Mapping[str, type[Model]]] = {
@@ -217,18 +211,7 @@ def _again(kind: type[Model], document: Document) -> Model:
 
 
 def _kind(href: str) -> type[Model]:
-    """What is at a path or in its list, by its nouns: `/api/v1/jobs/ID/tasks` has tasks of jobs."""
-    segments = urlsplit(href).path.removeprefix(f"{API}/").split("/")
-    return _KINDS.get("/".join(segments[::2]), Thing)
-
-
-def _href(reference: Any) -> str | None:
-    found = reference.get("href") if isinstance(reference, dict) else None
-    return found if isinstance(found, str) else None
-
-
-def _is_page(document: Document) -> bool:
-    return isinstance(document.get("items"), list) and "next" in document
+    return _KINDS.get(noun_of(href), Thing)
 
 
 def _names(record: Any) -> list[str]:

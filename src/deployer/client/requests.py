@@ -1,11 +1,15 @@
 """What clients ask, whichever way they ask it. Pure but for the ids."""
 
+import json
 import math
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+
+from deployer.client.errors import ClientError
 
 API: Final = "/api/v1"
 """What all paths begin with; an address that has it is the same master's."""
@@ -16,6 +20,48 @@ LOST_IN_A_ROW: Final = 20
 """So often is taken up again what is lost without having come further."""
 SILENCE_S: Final = 45.0
 """A stream has a comment every 15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a master is; `prefix` is what stands in front of all paths, behind some proxies."""
+
+    url: str
+    secure: bool
+    host: str
+    port: int | None
+    prefix: str
+
+    @classmethod
+    def read(cls, url: str) -> "Address":
+        """From a URL; ClientError when it is not a master's."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ClientError(f"{url!r} is not the address of a master: http://HOST:PORT or https://HOST:PORT")
+        prefix = parts.path.rstrip("/").removesuffix(API).rstrip("/")
+        return cls(url, parts.scheme == "https", parts.hostname, parts.port, prefix)
+
+    @property
+    def base(self) -> str:
+        """What stands in front of all paths in a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"{'https' if self.secure else 'http'}://{host}{port}{self.prefix}"
+
+
+def headers_of(token: str) -> dict[str, str]:
+    """What every request says."""
+    named = {"Authorization": f"Bearer {token}"} if token else {}
+    return {**named, "User-Agent": "deployer", "Accept": "application/json"}
+
+
+def content(body: object) -> tuple[bytes | None, dict[str, str]]:
+    """A body as it is sent, with the header that says what it is: a text as it is, all else as JSON."""
+    if body is None:
+        return None, {}
+    if isinstance(body, str):
+        return body.encode(), {"Content-Type": "text/plain; charset=utf-8"}
+    return json.dumps(body).encode(), {"Content-Type": "application/json"}
 
 
 def new_id() -> str:

@@ -4,18 +4,16 @@ Everything sent here may be sent twice: reads, deletes, and jobs that carry thei
 """
 
 import http.client
-import json
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from deployer.client.answers import AWAY, BAD, asked_to_wait, decode, error_of
 from deployer.client.errors import ClientError, Unreachable
-from deployer.client.requests import API, SILENCE_S, with_query
-from deployer.kit.backoff import Backoff
+from deployer.client.patience import Patience
+from deployer.client.requests import SILENCE_S, Address, content, headers_of, with_query
 
 LOST = (OSError, http.client.HTTPException)
 _never = threading.Event()
@@ -39,15 +37,9 @@ class Transport:
         patience_s: float,
         pause: Callable[[float], None] = pause,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ClientError(f"{url!r} is not the address of a master: http://HOST:PORT or https://HOST:PORT")
-        self._url = url
-        self._host = parts.hostname
-        self._port = parts.port
-        self._prefix = parts.path.rstrip("/").removesuffix(API).rstrip("/")
-        self._tls = _trust(ca_file) if parts.scheme == "https" else None
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "deployer", "Accept": "application/json"}
+        self._address = Address.read(url)
+        self._tls = _trust(ca_file) if self._address.secure else None
+        self._headers = headers_of(token)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._pause = pause
@@ -101,23 +93,25 @@ class Transport:
     def _until_answered(
         self, send: Callable[[], tuple[http.client.HTTPResponse, bytes]]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        backoff = Backoff(0.1, 2.0)
-        end = time.monotonic() + self._patience_s
+        patience = Patience(self._patience_s, time.monotonic())
         while True:
             try:
                 response, answer = send()
             except ssl.SSLCertVerificationError as error:
-                raise Unreachable(f"{self._url}: its certificate is not trusted: {error.verify_message}") from error
+                raise Unreachable(
+                    f"{self._address.url}: its certificate is not trusted: {error.verify_message}"
+                ) from error
             except LOST as error:
                 self.close()
-                wait = 0.05 + backoff.next_delay()
-                if time.monotonic() + wait > end:
-                    raise Unreachable(f"no master answers at {self._url}: {_why(error)}") from error
+                again = patience.after_loss(time.monotonic())
+                if again is None:
+                    raise Unreachable(f"no master answers at {self._address.url}: {_why(error)}") from error
+                wait = again
             else:
                 wait = asked_to_wait(response.status, response.headers.get("Retry-After", ""), self._timeout_s)
                 if not wait:
                     return response, answer
-                end += wait
+                patience.extend(wait)
             self._pause(wait)
 
     def _send(
@@ -128,21 +122,14 @@ class Transport:
         connection.timeout = timeout_s
         if connection.sock is not None:
             connection.sock.settimeout(timeout_s)
-        sent = {**self._headers, **headers}
-        data = None
-        if isinstance(body, str):
-            sent["Content-Type"] = "text/plain; charset=utf-8"
-            data = body.encode()
-        elif body is not None:
-            sent["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        connection.request(method, self._prefix + target, data, sent)
+        data, kind = content(body)
+        connection.request(method, self._address.prefix + target, data, {**self._headers, **kind, **headers})
         return connection.getresponse()
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port)
-        return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
+            return http.client.HTTPConnection(self._address.host, self._address.port)
+        return http.client.HTTPSConnection(self._address.host, self._address.port, context=self._tls)
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:

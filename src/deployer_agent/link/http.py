@@ -15,10 +15,10 @@ from twisted.web.client import RequestGenerationFailed, RequestTransmissionFaile
 from twisted.web.http_headers import Headers
 
 from deployer.kit.clock import Clock
+from deployer.kit.tls.verified import NOT_ITS_NAME
 from deployer.protocol.wire import MEDIA_TYPE, Problem
 from deployer_agent.errors import LinkError, ProblemError
 from deployer_agent.link.body import Body, collect
-from deployer_agent.link.trust import NOT_ITS_NAME
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 POST_S: Final = 30.0

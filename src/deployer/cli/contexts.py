@@ -65,9 +65,14 @@ def find(
 
 def read_token(path: Path) -> str:
     """The token in a file that is nobody else's to read."""
-    token = _read(path, "token file").decode("ascii", "replace").strip()
+    return as_token(_read(path, "token file").decode("ascii", "replace"), str(path))
+
+
+def as_token(text: str, where: str) -> str:
+    """The token that a text is; BadContext."""
+    token = text.strip()
     if not _TOKEN.fullmatch(token):
-        raise BadContext(f"{path} does not hold a token: one line of printable characters")
+        raise BadContext(f"{where} does not hold a token: one line of printable characters")
     return token
 
 
@@ -77,7 +82,7 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
         if name is None:
             return {}
         raise BadContext(f"there is no context {name!r}: {path} does not exist")
-    config = _parse(path)
+    config = parse(path)
     name = name or str(config.get("current", ""))
     chosen = (config.get("contexts") or {}).get(name)
     if not isinstance(chosen, dict):
@@ -89,7 +94,8 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
     return texts
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse(path: Path) -> dict[str, Any]:
+    """The context file; BadContext when it is none, or others may read it."""
     try:
         return tomllib.loads(_read(path, "context file").decode())
     except ValueError as error:

@@ -24,6 +24,9 @@ COMMANDS = {
     "tokens": ("deployer.cli.tokens", "List tokens of users; make and revoke them."),
     "join-tokens": ("deployer.cli.tokens:joining", "List tokens by which agents join; make and revoke them."),
     "audit": ("deployer.cli.audit", "Show who did what, and what was refused."),
+    "login": ("deployer.cli.login:login", "Keep a token for a master as a context."),
+    "logout": ("deployer.cli.login:logout", "Forget a context."),
+    "contexts": ("deployer.cli.login:contexts", "List contexts; choose the current one."),
 }
 
 

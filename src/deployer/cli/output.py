@@ -25,6 +25,9 @@ NAMES: Final = {
     levels.JOB: "job",
 }
 _TO_STDOUT: Final = frozenset({levels.STDOUT, *range(levels.RESULT_JSON, levels.RESULT_HRD + 1)})
+LINES: Final = "deployer.ndjson"
+"""In the context's `meta`: whether JSON goes out in lines."""
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ANY_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -50,8 +53,18 @@ def say(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """One JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON document; with --ndjson a line for each item of a list, or one line."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(LINES):
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        return
+    for item in value["items"] if set(value) == {"items"} else [value]:
+        line(item)
+
+
+def line(value: Any) -> None:
+    """One line of JSON, at once."""
+    click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def is_for_many(job: Job) -> bool:

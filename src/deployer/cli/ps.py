@@ -1,14 +1,16 @@
 """`deployer ps`."""
 
 import sys
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import click
 
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.things import show_records
 from deployer.cli.usage import ENDED_TITLES, PROCESS_SPARE, PROCESS_TITLES, TO_THE_RIGHT, ended_row, process_row
+from deployer.client.records import Process
 
 
 @click.command("ps")
@@ -24,16 +26,16 @@ def command(told: Common, target: str | None, ended: bool, limit: int | None, **
     """List processes and what they consume."""
     gid, nid = (None, None) if target is None else _numbers(target)
     processes = told.client().processes(state="ended" if ended else None, gid=gid, nid=nid, **asked)
-    found = list(islice(processes, 20 if ended and limit is None else limit))
-    if told.json:
-        document({"items": [process.document for process in found]})
-    elif told.quiet:
-        rows(("PROCESS",), ((one.id,) for one in found))
-    elif ended:
-        rows(ENDED_TITLES, map(ended_row, found), TO_THE_RIGHT)
+    found = islice(processes, 20 if ended and limit is None else limit)
+    if ended:
+        show_records(told, found, ENDED_TITLES, ended_row, _id, right=TO_THE_RIGHT)
     else:
-        human = sys.stdout.isatty()
-        rows(PROCESS_TITLES, (process_row(one, human=human) for one in found), TO_THE_RIGHT, PROCESS_SPARE)
+        row = partial(process_row, human=sys.stdout.isatty())
+        show_records(told, found, PROCESS_TITLES, row, _id, right=TO_THE_RIGHT, spare=PROCESS_SPARE)
+
+
+def _id(process: Process) -> str:
+    return process.id
 
 
 def _numbers(target: str) -> tuple[int, int]:

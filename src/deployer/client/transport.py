@@ -60,6 +60,17 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send, again while the master is away or busy, and decode the JSON of the answer. A text is sent as it is."""
+        return self.exchange(method, path, query, body, headers)[1]
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[http.client.HTTPMessage, Any]:
+        """The same; the answer's headers too."""
         target = with_query(path, query)
 
         def send() -> tuple[http.client.HTTPResponse, bytes]:
@@ -69,7 +80,7 @@ class Transport:
         response, answer = self._until_answered(send)
         if response.status >= BAD:
             raise error_of(response.status, answer)
-        return decode(answer)
+        return response.headers, decode(answer)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Yield what comes; a lost connection ends it with one of LOST, a refusal with ApiError."""

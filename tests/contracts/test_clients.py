@@ -101,6 +101,14 @@ class ClientContract:
         assert len(master.asked) == 3
         assert len({asked.body["id"] for asked in master.asked}) == 1
 
+    async def test_a_rerun_is_a_new_job_with_an_id_made_here(self, master: ScriptedMaster, client: Either) -> None:
+        master.on("POST /api/v1/jobs", answer(QUEUED, 202))
+        assert (await client("rerun", "j0", new_id="mine")).id == "j1"
+        assert (await client("rerun", "j0", priority=1)).id == "j1"
+        assert master.asked[0].body == {"rerun_of": "j0", "id": "mine"}
+        assert re.match(JOB_ID_PATTERN, master.asked[1].body.pop("id"))
+        assert master.asked[1].body == {"rerun_of": "j0", "priority": 1}
+
     async def test_what_is_made_has_one_idempotency_key_however_often_it_is_sent(
         self, master: ScriptedMaster, client: Either
     ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from deployer.cli import exits
+from deployer.cli.completion import JOB
 from deployer.cli.jobs import command_line
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
@@ -15,7 +16,7 @@ TITLES = ("AGENT", "STATE", "CODE", "EXIT", "REASON")
 
 
 @click.command("job")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB)
 @click.option("--wait", type=click.IntRange(0), metavar="S", help="Wait until it is final, at most S seconds.")
 @common
 def command(told: Common, job_id: str, wait: int | None) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from deployer.cli.completion import CONTEXT
 from deployer.cli.contextfile import NAME, with_context, with_current, without_context
 from deployer.cli.contexts import BadContext, as_token, config_path, parse, read_token
 from deployer.cli.options import Common, common
@@ -89,7 +90,7 @@ def _keep(name: str, url: str, made: Document, authority: str | None) -> None:
 
 
 @click.command("logout")
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=CONTEXT)
 def logout(name: str | None) -> None:
     """Forget a context.
 
@@ -145,7 +146,7 @@ def list_all(told: Common) -> None:
 
 
 @contexts.command("use")
-@click.argument("name")
+@click.argument("name", type=CONTEXT)
 def use(name: str) -> None:
     """Make a context the current one."""
     path = config_path(os.environ)

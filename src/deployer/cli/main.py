@@ -10,6 +10,7 @@ from deployer.cli.where import which_master
 
 COMMANDS = {
     "run": ("deployer.cli.run", "Run a command on a host and show its output."),
+    "rerun": ("deployer.cli.rerun", "Run again what has failed of a job."),
     "top": ("deployer.cli.top", "Watch what hosts and processes consume."),
     "ps": ("deployer.cli.ps", "List processes and what they consume."),
     "hosts": ("deployer.cli.hosts", "List the hosts and what they are."),
@@ -17,6 +18,7 @@ COMMANDS = {
     "jobs": ("deployer.cli.jobs", "List the newest jobs."),
     "job": ("deployer.cli.job", "Show a job and its tasks."),
     "log": ("deployer.cli.log", "Show what a job has put out."),
+    "logs": ("deployer.cli.logs", "Show what jobs have put out, by time."),
     "cancel": ("deployer.cli.cancel", "End a job."),
     "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
     "scripts": ("deployer.cli.scripts", "List scripts; put, show and remove them."),
@@ -26,6 +28,7 @@ COMMANDS = {
     "audit": ("deployer.cli.audit", "Show who did what, and what was refused."),
     "login": ("deployer.cli.login:login", "Keep a token for a master as a context."),
     "logout": ("deployer.cli.login:logout", "Forget a context."),
+    "completion": ("deployer.cli.shells", "Print a shell's completion script."),
     "contexts": ("deployer.cli.login:contexts", "List contexts; choose the current one."),
 }
 

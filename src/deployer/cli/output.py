@@ -81,20 +81,26 @@ class Printer:
         self._out = _Stream("stdout")
         self._err = _Stream("stderr")
 
-    def show(self, item: Message | Dropped) -> None:
-        """Write one message: levels 1 and results to stdout, all others to stderr."""
+    def show(self, item: Message | Dropped, front: str = "") -> None:
+        """Write one message: levels 1 and results to stdout, all others to stderr; `front` before each line."""
         if isinstance(item, Dropped):
-            say(f"{item.count} messages were dropped here")
-        elif item.level in _TO_STDOUT:
-            self._out.write(self._lines(item, ""))
-        elif item.level == levels.STDERR:
-            self._err.write(self._lines(item, ""))
-        else:
-            self._err.write(self._lines(item, f"{NAMES.get(item.level, f'level {item.level}')}: "))
+            say(f"{front}{item.count} messages were dropped here")
+            return
+        front += f"{item.agent}  " if self._named else ""
+        stream = self._out if item.level in _TO_STDOUT else self._err
+        stream.write("\n".join(front + line for line in plain(item)))
 
-    def _lines(self, item: Message, head: str) -> str:
-        front = f"{item.agent}  {head}" if self._named else head
-        return "\n".join(front + line for line in item.data.split("\n")) if front else item.data
+
+def plain(message: Message) -> list[str]:
+    """The lines of a message; what is no output begins with what it is."""
+    usual = message.level in _TO_STDOUT or message.level == levels.STDERR
+    head = "" if usual else f"{NAMES.get(message.level, f'level {message.level}')}: "
+    return [head + line for line in message.data.split("\n")]
+
+
+def to_stdout(text: str) -> None:
+    """Lines of output, harmless where a person looks at them."""
+    _Stream("stdout").write(text)
 
 
 class _Stream:

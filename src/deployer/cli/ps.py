@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deployer.cli.completion import AGENT, JOB
 from deployer.cli.options import Common, common
 from deployer.cli.things import show_records
 from deployer.cli.usage import ENDED_TITLES, PROCESS_SPARE, PROCESS_TITLES, TO_THE_RIGHT, ended_row, process_row
@@ -14,11 +15,11 @@ from deployer.client.records import Process
 
 
 @click.command("ps")
-@click.option("--target", "-t", metavar="GID:NID", help="Only this agent.")
+@click.option("--target", "-t", metavar="GID:NID", type=AGENT, help="Only this agent.")
 @click.option("--domain", metavar="D", help="Only processes of this domain.")
 @click.option("--name", metavar="N", help="Only processes of this name.")
 @click.option("--user", metavar="U", help="Only processes of this user's jobs.")
-@click.option("--job", metavar="ID", help="Only processes of this job.")
+@click.option("--job", metavar="ID", type=JOB, help="Only processes of this job.")
 @click.option("--ended", is_flag=True, help="What has ended instead, of the newest jobs first.")
 @click.option("--limit", type=click.IntRange(1), help="How many at most; 20 of those that have ended.")
 @common

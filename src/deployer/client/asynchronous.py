@@ -27,6 +27,7 @@ from deployer.client.requests import (
     job_path,
     longest_wait_s,
     new_id,
+    rerun_body,
     share_s,
     stats_path,
     stream_headers,
@@ -90,6 +91,11 @@ class AsyncClient:
     ) -> Job:
         """Ask for a job; `more` are further fields of it. The same id and body again are the same job."""
         body = job_body(cmd, args, target=target, data=data, job_id=job_id, more=more)
+        return Job.read(await self._transport.ask("POST", JOBS, body=body))
+
+    async def rerun(self, job_id: str, *, new_id: str | None = None, **more: Any) -> Job:
+        """Run again what has failed of a job: a new job. The same `new_id` again is the same new job."""
+        body = rerun_body(job_id, new_id, more)
         return Job.read(await self._transport.ask("POST", JOBS, body=body))
 
     async def job(self, job_id: str, wait_s: int | None = None) -> Job:

@@ -25,6 +25,7 @@ from deployer.client.requests import (
     job_path,
     longest_wait_s,
     new_id,
+    rerun_body,
     share_s,
     stats_path,
     stream_headers,
@@ -69,6 +70,11 @@ class Client:
     ) -> Job:
         """Ask for a job; `more` are further fields of it. The same id and body again are the same job."""
         body = job_body(cmd, args, target=target, data=data, job_id=job_id, more=more)
+        return self._job(self._transport.ask("POST", JOBS, body=body))
+
+    def rerun(self, job_id: str, *, new_id: str | None = None, **more: Any) -> Job:
+        """Run again what has failed of a job: a new job. The same `new_id` again is the same new job."""
+        body = rerun_body(job_id, new_id, more)
         return self._job(self._transport.ask("POST", JOBS, body=body))
 
     def job(self, job_id: str, wait_s: int | None = None) -> Job:

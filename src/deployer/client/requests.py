@@ -87,6 +87,11 @@ def job_body(
     return {"cmd": cmd, "args": dict(args), "data": data, "target": target, **more, "id": job_id or new_id()}
 
 
+def rerun_body(job_id: str, own_id: str | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """A job that runs again what has failed of another."""
+    return {"rerun_of": job_id, **more, "id": own_id or new_id()}
+
+
 def with_query(path: str, query: Mapping[str, Any] | None) -> str:
     """A path with what is asked of it; what is None is left out."""
     given = {name: value for name, value in (query or {}).items() if value is not None}

@@ -67,6 +67,8 @@ class ScriptedMaster:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked: list[Asked] = []
+        self.otherwise = refusal(404, "not_found", "There is nothing here.")
+        """What is answered to all else."""
         self._script: dict[str, list[Answer | Callable[[Asked], Answer]]] = {}
 
     def on(self, what: str, *answers: Answer | Callable[[Asked], Answer]) -> None:
@@ -78,7 +80,7 @@ class ScriptedMaster:
         self.asked.append(asked)
         answers = self._script.get(f"{asked.method} {asked.path.partition('?')[0]}")
         if not answers:
-            return refusal(404, "not_found", "There is nothing here.")
+            return self.otherwise
         chosen = answers.pop(0) if len(answers) > 1 else answers[0]
         return chosen(asked) if callable(chosen) else chosen
 

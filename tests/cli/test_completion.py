@@ -1,22 +1,20 @@
 """What shells are offered: names that the master knows, and nothing at all when it cannot be asked."""
 
-import os
 import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from support.cli import Cli
+from support.cli import Cli, program_environment
 from support.scripted import Answer, ScriptedMaster, answer, nobody
 
 
 def offered(cli: Cli, *words: str, **env: str | None) -> list[str]:
     """What bash is offered for the last word."""
-    asked = {
-        "_DEPLOYER_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(["deployer", *words]),
-        "COMP_CWORD": str(len(words)),
-    }
+    import_module("deployer.cli.shells")  # as the program does when a shell asks
+    asked = {"_DEPLOYER_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["deployer", *words])}
     done = cli(env=asked | env)
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
@@ -42,22 +40,31 @@ def test_names_that_the_master_knows_are_offered(master: ScriptedMaster, cli: Cl
     assert offered(cli, "--url", master.url, "job", "c") == ["c"]
 
 
+def test_bash_is_given_what_stands_behind_its_break(master: ScriptedMaster, cli: Cli) -> None:
+    agents = [{"gid": 1, "nid": n, "hostname": "web", "state": "online"} for n in (1, 12)]
+    master.on("GET /api/v1/agents", answer({"items": agents, "next": None}))
+    breaks = " \t\n\"'><=;|&(:"
+    assert offered(cli, "run", "-t", "1:1", COMP_BREAKS=breaks) == ["1", "12"]
+    assert offered(cli, "run", "-t ", COMP_BREAKS=breaks) == ["1:1", "1:12"]
+    assert offered(cli, "run", "-e", "'a b'", "-t", "1:12", COMP_BREAKS=breaks) == ["12"]
+
+
 def test_contexts_are_offered(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('[contexts.prod]\nurl = "http://p"\n[contexts.test]\n')
     config.chmod(0o600)
     assert offered(cli, "contexts", "use", "p", DEPLOYER_CONFIG=str(config)) == ["prod"]
-    assert offered(cli, "agents", "--context", "", DEPLOYER_CONFIG=str(config)) == ["prod", "test"]
+    assert offered(cli, "agents", "--context ", DEPLOYER_CONFIG=str(config)) == ["prod", "test"]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": [3]}'])
 def test_what_goes_wrong_is_silence(master: ScriptedMaster, cli: Cli, body: bytes) -> None:
     master.on("GET /api/v1/jobs", Answer(body=body))
-    assert offered(cli, "job", "") == []
+    assert offered(cli, "job ") == []
     with nobody() as url:
-        assert offered(cli, "job", "", DEPLOYER_URL=url) == []
-    assert offered(cli, "job", "", DEPLOYER_TOKEN_FILE="/nonexistent") == []
-    assert offered(cli, "contexts", "use", "", DEPLOYER_CONFIG="/nonexistent") == []
+        assert offered(cli, "job ", DEPLOYER_URL=url) == []
+    assert offered(cli, "job ", DEPLOYER_TOKEN_FILE="/nonexistent") == []
+    assert offered(cli, "contexts", "use ", DEPLOYER_CONFIG="/nonexistent") == []
 
 
 @pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --")])
@@ -68,9 +75,20 @@ def test_each_shell_has_its_script(cli: Cli, shell: str, word: str) -> None:
     assert cli("completion", "csh").exit_code == 2
 
 
-def test_bash_takes_its_script(cli: Cli, tmp_path: Path) -> None:
-    script = tmp_path / "deployer"
+def test_bash_completes_by_its_script(
+    master: ScriptedMaster, cli: Cli, tmp_path: Path, environment: dict[str, str | None]
+) -> None:
+    agents = [{"gid": 1, "nid": n, "hostname": "web", "state": "online"} for n in (1, 2)]
+    master.on("GET /api/v1/agents", answer({"items": agents, "next": None}))
+    script, program = tmp_path / "script", tmp_path / "deployer"
     script.write_text(cli("completion", "bash").stdout)
-    line = f"source {script}; complete -p deployer"
-    done = subprocess.run(["bash", "--norc", "-c", line], capture_output=True, text=True, env=os.environ, check=True)
-    assert "deployer_completion" in done.stdout
+    code = "from deployer.cli.main import main; main(prog_name='deployer')"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+    program.chmod(0o700)
+    line = "deployer run -t 1:"
+    words = f"COMP_LINE='{line}' COMP_POINT={len(line)}; _deployer_completion {program}; echo ${{COMPREPLY[@]}}"
+    command = ["bash", "--norc", "-c", f"source {script}; complete -p deployer; {words}"]
+    env = program_environment(environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout == "complete -o nosort -F _deployer_completion deployer\n1 2\n"

@@ -170,7 +170,7 @@ def test_a_token_of_a_context_is_never_sent_to_another_address(
     assert master.asked == []
 
 
-@pytest.mark.parametrize(("text", "why"), [("current = ", "is not TOML"), ("", "has no context ''")])
+@pytest.mark.parametrize(("text", "why"), [("current = ", "is not TOML"), ("", "no master is named")])
 def test_a_bad_context_file_is_2(cli: Cli, tmp_path: Path, text: str, why: str) -> None:
     result = cli("agents", env=write_config(tmp_path / "config.toml", text))
     assert result.exit_code == 2

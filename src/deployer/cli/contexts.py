@@ -83,7 +83,9 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
             return {}
         raise BadContext(f"there is no context {name!r}: {path} does not exist")
     config = parse(path)
-    name = name or str(config.get("current", ""))
+    name = name or str(config.get("current") or "")
+    if not name:
+        return {}
     chosen = (config.get("contexts") or {}).get(name)
     if not isinstance(chosen, dict):
         raise BadContext(f"{path} has no context {name!r}")

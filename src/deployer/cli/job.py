@@ -8,7 +8,7 @@ from deployer.cli import exits
 from deployer.cli.completion import JOB
 from deployer.cli.jobs import command_line
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.output import document, names, rows
 from deployer.client.client import Client
 from deployer.client.records import Job, Task
 
@@ -27,7 +27,7 @@ def command(told: Common, job_id: str, wait: int | None) -> None:
     client = told.client()
     job = client.job(job_id) if wait is None else client.wait(job_id, wait)
     if told.quiet and not told.json:
-        rows(("STATE",), [(job.state,)])
+        names([job.state])
     else:
         _show(told, client, job)
     if wait is not None:

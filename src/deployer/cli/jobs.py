@@ -8,6 +8,7 @@ from deployer.client.records import Job
 from deployer.protocol.states import TASK_STATES
 
 TITLES = ("JOB", "STATE", "TARGET", "COMMAND", "CREATED")
+SPARE = ("CREATED", "TARGET")
 
 
 @click.command("jobs")
@@ -16,7 +17,7 @@ TITLES = ("JOB", "STATE", "TARGET", "COMMAND", "CREATED")
 @common
 def command(told: Common, state: str | None, limit: int) -> None:
     """List the newest jobs."""
-    show_records(told, told.client().jobs(state=state, limit=limit), TITLES, _row, lambda job: job.id)
+    show_records(told, told.client().jobs(state=state, limit=limit), TITLES, _row, lambda job: job.id, spare=SPARE)
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def command(told: Common, ids: tuple[str, ...], follow: bool, times: bool) -> No
     Each line says on which host, and of several jobs of which.
     """
     jobs = list(dict.fromkeys(ids))
-    found = followed(told.client, jobs) if follow else merged(told.client(), jobs)
+    found = followed(told.own_client, jobs) if follow else merged(told.client(), jobs)
     names = short_ids(jobs) if len(jobs) > 1 else {}
     if told.json and not told.ndjson:
         document({"items": [_named(one) for one in found if isinstance(one.item, Message)]})

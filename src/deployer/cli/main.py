@@ -1,5 +1,6 @@
 """The entry point `deployer`. Commands are imported when they are chosen, so that `--help` is there at once."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -31,6 +32,10 @@ COMMANDS = {
     "completion": ("deployer.cli.shells", "Print a shell's completion script."),
     "contexts": ("deployer.cli.login:contexts", "List contexts; choose the current one."),
 }
+
+
+if "_DEPLOYER_COMPLETE" in os.environ:
+    import_module("deployer.cli.shells")  # a shell asks: ours is told what click's own would get wrong
 
 
 class Commands(click.Group):

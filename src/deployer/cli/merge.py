@@ -57,13 +57,15 @@ def followed(make: Callable[[], Client], ids: Sequence[str]) -> Iterator[Said]:
 
 
 def _follow(client: Client, job: str, queue: "Queue[Said | ClientError | None]") -> None:
+    end: ClientError | None = None
     try:
         for event in client.follow(job):
             if not isinstance(event, Ended):
                 queue.put(Said(job, event))
     except ClientError as error:
-        queue.put(error)
-    queue.put(None)
+        end = error
+    client.close()
+    queue.put(end)
 
 
 def _batch(queue: "Queue[Said | ClientError | None]") -> tuple[list[Said | None], ClientError | None]:

@@ -27,10 +27,14 @@ class Common:
 
     def client(self) -> Client:
         """A client of the chosen master, closed with the command."""
-        target = find(self.url, self.token_file, self.context)
-        client = Client(target.url, target.token, target.ca_file, patience_s=3.0)
+        client = self.own_client()
         click.get_current_context().call_on_close(client.close)
         return client
+
+    def own_client(self) -> Client:
+        """The same, for whoever closes it; one that a thread reads from cannot be closed by another."""
+        target = find(self.url, self.token_file, self.context)
+        return Client(target.url, target.token, target.ca_file, patience_s=3.0)
 
 
 _OPTIONS = (

@@ -114,6 +114,12 @@ class _Stream:
         self._bytes.flush()
 
 
+def names(values: Iterable[str]) -> None:
+    """What things are called, a line each, on a terminal too."""
+    for value in values:
+        click.echo(one_line(value))
+
+
 def rows(
     titles: Sequence[str],
     lines: Iterable[Sequence[object]],

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from deployer.cli.options import Common
-from deployer.cli.output import document, line, rows, say
+from deployer.cli.output import document, line, names, rows, say
 from deployer.client.records import Document
 
 
@@ -41,7 +41,7 @@ def show_list(told: Common, titles: Sequence[str], found: Iterable[Document], fi
     elif told.json:
         document({"items": list(found)})
     elif told.quiet:
-        rows(titles[:1], [[_text(one, fields[0])] for one in found])
+        names(_text(one, fields[0]) for one in found)
     else:
         rows(titles, [[_text(one, field) for field in fields] for one in found])
 
@@ -63,7 +63,7 @@ def show_records(
     elif told.json:
         document({"items": [one.document for one in found]})
     elif told.quiet:
-        rows(titles[:1], [(name(one),) for one in found])
+        names(name(one) for one in found)
     else:
         rows(titles, [row(one) for one in found], right, spare)
 

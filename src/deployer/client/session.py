@@ -4,13 +4,19 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deployer.client.errors import ClientError
+from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Document
 from deployer.client.requests import API, Address, new_id
 from deployer.client.transport import Transport
 
 TIMEOUT_S: Final = 45.0
 PATIENCE_S: Final = 3.0
+
+
+class NotLoggedIn(ApiError):  # noqa: N818 (it says what it is)
+    """The master takes no such user with this password."""
+
+    is_of_token = False
 
 
 def token_by_password(
@@ -25,7 +31,10 @@ def token_by_password(
         raise ClientError(f"{url} would carry the password in the clear: use https://, or a token from a file")
     transport = Transport(url, "", ca_file, timeout_s=TIMEOUT_S, patience_s=PATIENCE_S)
     try:
-        headers, session = transport.exchange("POST", f"{API}/session", body={**who, "password": password})
+        try:
+            headers, session = transport.exchange("POST", f"{API}/session", body={**who, "password": password})
+        except ApiError as error:
+            raise NotLoggedIn(error.status, error.code, error.detail, error.errors) from error
         cookie = str(headers.get("Set-Cookie", "")).partition(";")[0]
         proof = {"Cookie": cookie, "X-CSRF-Token": str(session.get("csrf_token", ""))}
         try:

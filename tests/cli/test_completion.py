@@ -57,6 +57,12 @@ def test_contexts_are_offered(cli: Cli, tmp_path: Path) -> None:
     assert offered(cli, "agents", "--context ", DEPLOYER_CONFIG=str(config)) == ["prod", "test"]
 
 
+def test_a_name_that_a_shell_would_run_is_not_offered(master: ScriptedMaster, cli: Cli) -> None:
+    names = ["web1", "$(reboot)", "a;reboot", "-x", "a b", "b\nc", "\x1b[2J", ""]
+    master.on("GET /api/v1/hosts", answer({"items": [{"id": "1:1", "name": name} for name in names], "next": None}))
+    assert offered(cli, "agents", "--name ") == ["web1"]
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": [3]}'])
 def test_what_goes_wrong_is_silence(master: ScriptedMaster, cli: Cli, body: bytes) -> None:
     master.on("GET /api/v1/jobs", Answer(body=body))

@@ -1,6 +1,7 @@
 """What shells may complete: ids of jobs, agents, hosts, scripts, contexts. Quick, and silent when it is not known."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,8 @@ if TYPE_CHECKING:  # commands that are run need none of it
 
 MOST: Final = 100
 TIMEOUT_S: Final = 1.0
+SAFE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@%+-]*", re.ASCII)
+"""What a shell takes for one plain word: hosts choose their names, and a shell would run what is in some."""
 
 
 class Known(click.ParamType[str]):
@@ -29,12 +32,14 @@ class Known(click.ParamType[str]):
         """What begins so, with a word about each."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 (only when a shell asks)
 
+        from deployer.cli.output import one_line  # noqa: PLC0415 (as above)
+
         try:
             client = _client(ctx)
             try:
                 found = self._values(client, incomplete)
-                fit = ((value, text) for value, text in found if value.startswith(incomplete))
-                return [CompletionItem(value, help=text or None) for value, text in islice(fit, MOST)]
+                fit = ((value, text) for value, text in found if value.startswith(incomplete) and SAFE.fullmatch(value))
+                return [CompletionItem(value, help=one_line(text) or None) for value, text in islice(fit, MOST)]
             finally:
                 client.close()
         except Exception:  # noqa: BLE001 (whatever it is: a shell that waits for a word wants no message)

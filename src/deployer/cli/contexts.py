@@ -57,7 +57,7 @@ def find(
     url = url or chosen.get("url")
     token_file = token_file or chosen.get("token_file")
     if not url:
-        raise BadContext("no master is named: give --url, set DEPLOYER_URL, or make a context file")
+        raise BadContext("no master is named: use deployer login, give --url, or set DEPLOYER_URL")
     if not token_file:
         raise BadContext(f"no token for {url}: give --token-file or set DEPLOYER_TOKEN_FILE")
     return Target(url, read_token(Path(token_file)), chosen.get("ca_file") or environment.get("DEPLOYER_CA_FILE"))

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from deployer.cli.fold import by_number, fold
-from deployer.cli.output import Printer, plain, say, to_stdout
+from deployer.cli.output import Printer, one_line, plain, say, to_stdout
 from deployer.client.records import Dropped, Message, Task
 
 MOST_CHARACTERS: Final = 64 * 1024 * 1024
@@ -69,4 +69,4 @@ def show(items: Iterable[Message | Dropped], tasks: Sequence[Task]) -> None:
 
 def _print(group: Group) -> None:
     head = f"{fold(group.agents)} ({len(group.agents)})" + (f": {group.ended}" if group.ended else "")
-    to_stdout("\n".join([_RULE, head, _RULE, *group.lines]))
+    to_stdout("\n".join([_RULE, one_line(head), _RULE, *group.lines]))

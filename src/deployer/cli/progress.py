@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from deployer.cli.output import one_line
 from deployer.client.records import Job
 
 _FAILED: Final = ("ERROR", "TIMEOUT", "KILLED")
@@ -22,7 +23,7 @@ class Progress:
     def show(self, job: Job, trouble: str = "") -> None:
         """Paint it."""
         if self._shown:
-            text = in_words(job.counts) + (f"; {trouble}" if trouble else "")
+            text = in_words(job.counts) + (f"; {one_line(trouble)}" if trouble else "")
             sys.stderr.write(_WIPE + text[: shutil.get_terminal_size().columns - 1])
             sys.stderr.flush()
             self._there = True

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -167,3 +169,42 @@ def test_logs_of_an_unknown_job_are_4(master: ScriptedMaster, cli: Cli) -> None:
     master.on("GET /api/v1/jobs/a/log", stream(end({**JOB, "state": "OK"})))
     for options in ((), ("-f",)):
         assert cli("logs", *options, "nope").exit_code == 4
+
+
+def test_a_job_that_never_falls_silent_is_shown_all_the_same(
+    master: ScriptedMaster, environment: dict[str, str | None]
+) -> None:
+    over = threading.Event()
+
+    def chatter(_: object) -> Any:
+        events = [message(f"{len(master.asked)}-0.{n}", 1, "on and on") for n in range(3)]
+        return stream(*events, lost=True) if not over.is_set() else stream(end({**JOB, "state": "OK"}))
+
+    master.on("GET /api/v1/jobs/a/log", chatter)
+    env = program_environment(environment)
+    with subprocess.Popen([*PROGRAM, "logs", "-f", "a"], env=env, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "1:1  on and on\n"
+        over.set()
+        program.communicate(timeout=60)
+    assert program.returncode == 0
+
+
+def test_no_more_jobs_are_followed_than_there_may_be_threads(master: ScriptedMaster, cli: Cli) -> None:
+    assert cli("logs", "-f", *(f"j{n}" for n in range(51))).exit_code == 2
+    assert master.asked == []
+
+
+def test_following_several_jobs_can_be_interrupted(master: ScriptedMaster, environment: dict[str, str | None]) -> None:
+    over = threading.Event()
+    for job in ("a", "b"):
+        master.on(f"GET /api/v1/jobs/{job}/log", stream(message("1-0.0", 1, "begun"), hold=over))
+    command = [*PROGRAM, "logs", "-f", "a", "b"]
+    env = program_environment(environment)
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert "begun" in program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        _, err = program.communicate(timeout=20)
+    over.set()
+    assert (program.returncode, err) == (130, "")

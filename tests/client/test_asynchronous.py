@@ -44,7 +44,7 @@ async def test_requests_go_side_by_side(master: ScriptedMaster, client: AsyncCli
 async def test_a_log_may_be_left_before_its_end(master: ScriptedMaster, client: AsyncClient) -> None:
     over = threading.Event()
     master.on("GET /api/v1/jobs/j1/log", stream(message("1-0.0", 1, "a"), hold=over))
-    async with aclosing(client.follow("j1")) as events:  # type: ignore[type-var]  # a generator, in fact
+    async with aclosing(client.follow("j1")) as events:
         async for event in events:
             assert isinstance(event, Message)
             break

@@ -123,6 +123,12 @@ def test_each_run_of_what_goes_on_has_its_result(client: RedisClient, server: Re
         next(runs)
 
 
+def test_a_json_result_that_is_none_is_an_error(client: RedisClient, server: Resp) -> None:
+    end(server, "x", level=20, data="{")
+    with pytest.raises(ClientError, match="the result of x is no JSON"):
+        _ = client.command("x").wait(5).value
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b'{"time": "soon"}'])
 def test_what_is_no_result_is_an_error(client: RedisClient, server: Resp, raw: bytes) -> None:
     server.ask("RPUSH", "cmds_queue_x", raw)

@@ -6,7 +6,6 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +18,7 @@ from deployer.cli.things import place, read_text, show_list
 from deployer.client.client import Client
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Document
+from deployer.client.requests import Address
 from deployer.client.session import token_by_password
 from deployer.kit.files import private_dir, write_private
 
@@ -41,7 +41,7 @@ def login(url: str, name: str | None, ca_file: str | None, token_file: str | Non
     Commands use it from then on. It asks for user and password and has a token made with them, which needs the right
     to make tokens: all others give --token-file.
     """
-    name = name or urlsplit(url).hostname or ""
+    name = name or Address.read(url).host
     if not NAME.fullmatch(name):
         raise click.BadParameter("letters, digits and . _ - make a name, 64 at most", param_hint="--name")
     authority = None if ca_file is None else read_text(ca_file, "--ca-file")

@@ -2,6 +2,7 @@
 
 import heapq
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -15,6 +16,9 @@ SETTLE_S: Final = 0.2
 """What comes within this time is put in order."""
 
 MOST_WAITING: Final = 10_000
+MOST_FOLLOWED: Final = 50
+"""Each takes a thread and a connection."""
+
 LEAST_SHOWN: Final = 4
 
 
@@ -71,16 +75,16 @@ def _follow(client: Client, job: str, queue: "Queue[Said | ClientError | None]")
 def _batch(queue: "Queue[Said | ClientError | None]") -> tuple[list[Said | None], ClientError | None]:
     """What comes together: at least one."""
     found: list[Said | None] = []
-    timeout: float | None = None
+    end: float | None = None
     while len(found) < MOST_WAITING:
         try:
-            one = queue.get(timeout=timeout)
+            one = queue.get(timeout=None if end is None else max(end - time.monotonic(), 0.0))
         except Empty:
             break
         if isinstance(one, ClientError):
             return found, one
         found.append(one)
-        timeout = SETTLE_S
+        end = end or time.monotonic() + SETTLE_S
     return found, None
 
 

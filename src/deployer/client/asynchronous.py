@@ -11,7 +11,8 @@ Errors, and what is tried again, are those of the synchronous client.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 from deployer.client.answers import read_event
@@ -164,25 +165,27 @@ class AsyncClient:
         async for item in self.items("/api/v1/processes", None, **asked):
             yield Process.read(item)
 
-    async def log(self, job_id: str, *, follow: bool = False) -> AsyncIterator[Message | Dropped]:
+    async def log(self, job_id: str, *, follow: bool = False) -> AsyncGenerator[Message | Dropped, None]:
         """What a job has put out, oldest first; with `follow` until its log is complete."""
         if not follow:
             async for item in self.items(job_path(job_id) + "/log"):
                 yield Message.read(item)
             return
-        async for event in self.follow(job_id):
-            if not isinstance(event, Ended):
-                yield event
+        async with aclosing(self.follow(job_id)) as events:
+            async for event in events:
+                if not isinstance(event, Ended):
+                    yield event
 
-    async def follow(self, job_id: str) -> AsyncIterator[Message | Dropped | Ended]:
+    async def follow(self, job_id: str) -> AsyncGenerator[Message | Dropped | Ended, None]:
         """What a job puts out as it comes, and at last the job; taken up again where a connection was lost."""
         tail = Tail(job_id)
         while True:
             try:
-                async for event in self._events(job_id, tail.parser):
-                    yield event
-                    if isinstance(event, Ended):
-                        return
+                async with aclosing(self._events(job_id, tail.parser)) as events:
+                    async for event in events:
+                        yield event
+                        if isinstance(event, Ended):
+                            return
                 tail.opened = True
             except Unreachable:
                 if not tail.opened:
@@ -191,12 +194,14 @@ class AsyncClient:
                 tail.opened = True
             await self._transport.pause(tail.again())
 
-    async def _events(self, job_id: str, parser: Parser) -> AsyncIterator[Message | Dropped | Ended]:
-        async for chunk in self._transport.stream(job_path(job_id) + "/log", stream_headers(parser.last_id)):
-            for event in parser.feed(chunk):
-                said = read_event(event)
-                if said is not None:
-                    yield said
+    async def _events(self, job_id: str, parser: Parser) -> AsyncGenerator[Message | Dropped | Ended, None]:
+        stream = self._transport.stream(job_path(job_id) + "/log", stream_headers(parser.last_id))
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                for event in parser.feed(chunk):
+                    said = read_event(event)
+                    if said is not None:
+                        yield said
 
     async def link(self, record: _Referring, name: str) -> Any:
         """What the field `name` of a record refers to: a record, a list of these, or None where it refers to nothing.

@@ -73,8 +73,13 @@ class Result:
 
     @property
     def value(self) -> Any:
-        """What `data` says: of level 20 the parsed JSON, else the text."""
-        return json.loads(self.data) if self.level == JSON and self.data else self.data
+        """What `data` says: of level 20 the parsed JSON, ClientError when it is none; else the text."""
+        if self.level != JSON or not self.data:
+            return self.data
+        try:
+            return json.loads(self.data)
+        except ValueError as error:
+            raise ClientError(f"the result of {self.id} is no JSON: {self.data[:80]!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,10 @@ class Command:
 
 
 class RedisClient:
-    """One Redis, in which the commands of one company go: the default one, or the one with the id `company`."""
+    """One Redis, into which the commands of one company go: the default one, or the one with the id `company`.
+
+    It has one connection: use one in each thread.
+    """
 
     def __init__(
         self,

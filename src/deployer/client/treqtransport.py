@@ -4,7 +4,7 @@ Everything sent here may be sent twice, as there.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -94,7 +94,7 @@ class TreqTransport:
             raise error_of(response.code, answer)
         return decode(answer)
 
-    async def stream(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield what comes; a lost connection ends it with one of LOST, a refusal with ApiError."""
 
         async def send() -> tuple[Any, bytes]:

@@ -161,10 +161,21 @@ class ClientContract:
         with pytest.raises(ApiError, match="not from a master"):
             await client("job", "j1")
 
-    async def test_an_answer_that_is_not_json_is_an_error(self, master: ScriptedMaster, client: Either) -> None:
-        master.on("GET /api/v1/jobs/j1", Answer(body=b"<html>"))
-        with pytest.raises(ClientError, match="not JSON"):
-            await client("job", "j1")
+    @pytest.mark.parametrize("body", [b"<html>", b"[]", b"null", b"3", b"\xff"])
+    async def test_an_answer_that_is_no_masters_is_an_error(
+        self, master: ScriptedMaster, client: Either, body: bytes
+    ) -> None:
+        master.otherwise = Answer(body=body)
+        for method, *words in (("job", "j1"), ("agents",), ("get", "/api/v1/user"), ("cancel", "j1")):
+            with pytest.raises(ClientError, match="the answer is not"):
+                await client(method, *words)
+
+    @pytest.mark.parametrize("items", [3, None, [3], [[]], {"a": 1}])
+    async def test_a_list_that_is_none_is_an_error(self, master: ScriptedMaster, client: Either, items: object) -> None:
+        master.otherwise = answer({"items": items, "next": None})
+        for method, *words in (("tasks", "j1"), ("hosts",), ("log", "j1")):
+            with pytest.raises(ClientError, match="no list"):
+                await client(method, *words)
 
     async def test_a_redirect_is_not_followed(self, master: ScriptedMaster, client: Either) -> None:
         master.on("GET /api/v1/jobs/j1", answer({}, 307, Location="/api/v1/jobs/j2"))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.records import Document, Dropped, Ended, Job, Message
@@ -23,12 +23,23 @@ def error_of(status: int, answer: bytes) -> ApiError:
     return ApiError.from_problem(status, problem)
 
 
-def decode(answer: bytes) -> Any:
-    """The JSON of an answer; an empty one is an empty object."""
+def decode(answer: bytes) -> Document:
+    """The JSON object that an answer is; an empty one is an empty object."""
     try:
-        return json.loads(answer) if answer else {}
+        found = json.loads(answer) if answer else {}
     except ValueError as error:
         raise ClientError("the answer is not JSON: is this the address of a master?") from error
+    if not isinstance(found, dict):
+        raise ClientError("the answer is not what a master says: is this its address?")
+    return found
+
+
+def items_of(page: Document) -> list[Document]:
+    """What a part of a list has."""
+    items = page.get("items", [])
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ClientError("the answer has no list where there should be one: is this the address of a master?")
+    return items
 
 
 def asked_to_wait(status: int, retry_after: str, most_s: float) -> float:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Protocol
 
-from deployer.client.answers import read_event
+from deployer.client.answers import items_of, read_event
 from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.client.links import gone, href_of, is_page, noun_of, place_of
 from deployer.client.records import Agent, AgentStats, Document, Dropped, Ended, Host, Job, Message, Process, Task
@@ -217,10 +217,10 @@ class AsyncClient:
         found = await self._read_from(href, name)
         if not is_page(found):
             return _read(href, found)
-        items = list(found["items"])
+        items = list(items_of(found))
         while found.get("next"):
             found = await self._read_from(href, name, cursor=str(found["next"]))
-            items += found.get("items") or []
+            items += items_of(found)
         return [_read(href, item) for item in items]
 
     async def _read_from(self, href: str, name: str, **more: str) -> Document:
@@ -238,7 +238,7 @@ class AsyncClient:
         while left is None or left > 0:
             size = PAGE if left is None else min(left, PAGE)
             page = await self._transport.ask("GET", path, {**query, "limit": size, "cursor": cursor})
-            items = page.get("items", [])
+            items = items_of(page)
             for item in items[:size]:
                 yield item
             cursor = page.get("next")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deployer.client.answers import read_event
+from deployer.client.answers import items_of, read_event
 from deployer.client.errors import Unreachable
 from deployer.client.models import Agent, Host, Job, Process, Task, Thing
 from deployer.client.records import AgentStats, Document, Dropped, Ended, Message
@@ -218,7 +218,7 @@ class Client:
         while left is None or left > 0:
             size = PAGE if left is None else min(left, PAGE)
             page = self._transport.ask("GET", path, {**query, "limit": size, "cursor": cursor})
-            items = page.get("items", [])
+            items = items_of(page)
             yield from items[:size]
             cursor = page.get("next")
             left = None if left is None else left - len(items)

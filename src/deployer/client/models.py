@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, Self
 
 from deployer.client import records
+from deployer.client.answers import items_of
 from deployer.client.errors import ApiError, ClientError
 from deployer.client.links import gone, href_of, is_page, noun_of, place_of
 from deployer.client.records import Document
@@ -74,10 +75,10 @@ class Model:
         return [_kind(href).of(self._client(), item) for item in self._items(href, name, page)]
 
     def _items(self, href: str, name: str, page: Document) -> list[Document]:
-        items = list(page["items"])
+        items = list(items_of(page))
         while page.get("next"):
             page = self._read_from(href, name, cursor=str(page["next"]))
-            items += page.get("items") or []
+            items += items_of(page)
         return items
 
     def _read_from(self, href: str, name: str, **more: str) -> Document:

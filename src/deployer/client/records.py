@@ -34,7 +34,7 @@ class Job:
         """From JSON."""
         identity, state, cmd = (str(document.get(name) or "") for name in ("id", "state", "cmd"))
         target, created = (str(document.get(name) or "") for name in ("target", "created"))
-        counts = (document.get("tasks") or {}).get("counts") or {}
+        counts = _counts(_part(document, "tasks").get("counts"))
         return cls(identity, state, cmd, target, created, counts, document)
 
 
@@ -62,7 +62,7 @@ class Task:
             code=document.get("code"),
             reason=document.get("reason"),
             data=str(document.get("data") or ""),
-            level=int(document.get("level") or 0),
+            level=_whole(document.get("level")),
             exit_status=document.get("exit_status"),
             document=document,
         )
@@ -83,7 +83,7 @@ class Agent:
     @classmethod
     def read(cls, document: Document) -> Self:
         """From JSON."""
-        gid, nid = int(document.get("gid") or 0), int(document.get("nid") or 0)
+        gid, nid = _whole(document.get("gid")), _whole(document.get("nid"))
         state, seen, version = (str(document.get(name) or "") for name in ("state", "last_seen", "version"))
         return cls(gid, nid, state, str(document.get("hostname") or ""), seen, version, document)
 
@@ -149,7 +149,7 @@ class Process:
             id=str(document.get("id") or ""),
             agent_id=_number(document),
             pid=str(document.get("pid") or ""),
-            user_id=str((document.get("user") or {}).get("id") or ""),
+            user_id=str(_part(document, "user").get("id") or ""),
             state=str(document.get("state") or ""),
             started=str(document.get("started") or ""),
             ended=str(document.get("ended") or ""),
@@ -195,7 +195,7 @@ class Message:
     def read(cls, document: Document) -> Self:
         """From JSON."""
         agent, data = str(document.get("agent") or ""), str(document.get("data") or "")
-        return cls(agent, int(document.get("level") or 0), data, document)
+        return cls(agent, _whole(document.get("level")), data, document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,23 @@ class Ended:
 
 def _number(document: Document) -> str:
     """The agent that something is on, as `gid:nid`."""
-    agent = document.get("agent") or {}
+    agent = _part(document, "agent")
     return f"{agent.get('gid')}:{agent.get('nid')}"
+
+
+def _part(document: Document, name: str) -> Document:
+    """An object in it; an empty one where there is something else."""
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _whole(value: Any) -> int:
+    """A whole number; 0 for what is none."""
+    return value if isinstance(value, int) else 0
+
+
+def _counts(values: Any) -> Mapping[str, int]:
+    return {key: _whole(value) for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def _text(value: Any) -> str:

@@ -170,7 +170,7 @@ def test_a_token_of_a_context_is_never_sent_to_another_address(
     assert master.asked == []
 
 
-@pytest.mark.parametrize(("text", "why"), [("current = ", "is not TOML"), ("", "has no context ''")])
+@pytest.mark.parametrize(("text", "why"), [("current = ", "is not TOML"), ("", "no master is named")])
 def test_a_bad_context_file_is_2(cli: Cli, tmp_path: Path, text: str, why: str) -> None:
     result = cli("agents", env=write_config(tmp_path / "config.toml", text))
     assert result.exit_code == 2
@@ -222,3 +222,15 @@ def test_on_a_terminal_there_is_a_table(master: ScriptedMaster, environment: dic
 def test_control_characters_are_shown() -> None:
     assert harmless("a\x00\x1b\x7f\x85\u202e\n\tä") == "a\\x00\\x1b\\x7f\\x85\\u202e\n\tä"
     assert one_line("a\r\n\tb") == "a\\x0d\\x0a\\x09b"
+
+
+def test_lists_as_lines_of_json_come_page_by_page(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/agents", answer({"items": [AGENT], "next": "c"}), page({**AGENT, "nid": 3}))
+    lines = cli("agents", "--ndjson").stdout.splitlines()
+    assert [json.loads(line)["nid"] for line in lines] == [2, 3]
+    master.on("GET /api/v1/users", page({"name": "ann"}, {"name": "bob"}))
+    assert cli("users", "list", "--ndjson").stdout == '{"name": "ann"}\n{"name": "bob"}\n'
+    master.on("GET /api/v1/jobs/j1", answer(JOB))
+    master.on("GET /api/v1/jobs/j1/tasks", page(TASK))
+    assert json.loads(cli("job", "j1", "--ndjson").stdout)["tasks"]["items"] == [TASK]
+    assert cli("agents", "--ndjson", "--json").exit_code == 2

@@ -1,6 +1,7 @@
 """A master that answers from a script: a real loopback HTTP server for clients to meet."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ class ScriptedMaster:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked: list[Asked] = []
+        self.otherwise = refusal(404, "not_found", "There is nothing here.")
+        """What is answered to all else."""
         self._script: dict[str, list[Answer | Callable[[Asked], Answer]]] = {}
 
     def on(self, what: str, *answers: Answer | Callable[[Asked], Answer]) -> None:
@@ -77,7 +80,7 @@ class ScriptedMaster:
         self.asked.append(asked)
         answers = self._script.get(f"{asked.method} {asked.path.partition('?')[0]}")
         if not answers:
-            return refusal(404, "not_found", "There is nothing here.")
+            return self.otherwise
         chosen = answers.pop(0) if len(answers) > 1 else answers[0]
         return chosen(asked) if callable(chosen) else chosen
 
@@ -113,12 +116,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or reply.lost or reply.hold is not None
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may go away, or not trust us."""
+
+
 @contextmanager
-def scripted_master() -> Iterator[ScriptedMaster]:
-    """Serve on a free port until the end of the block."""
+def scripted_master(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedMaster]:
+    """Serve on a free port until the end of the block; behind TLS where a context is given."""
     handler: Any = type("Handler", (_Handler,), {})  # its own class for its own master
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.master = ScriptedMaster(f"http://127.0.0.1:{server.server_port}")
+    server = _Server(("127.0.0.1", 0), handler)
+    if tls is None:
+        handler.master = ScriptedMaster(f"http://127.0.0.1:{server.server_port}")
+    else:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        handler.master = ScriptedMaster(f"https://localhost:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -4,7 +4,7 @@ import click
 
 from deployer.cli.fleet import chosen
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.things import show_records
 from deployer.client.records import Agent
 
 TITLES = ("AGENT", "STATE", "HOST", "LAST SEEN", "VERSION")
@@ -15,13 +15,7 @@ TITLES = ("AGENT", "STATE", "HOST", "LAST SEEN", "VERSION")
 @common
 def command(told: Common, **asked: str | None) -> None:
     """List the agents."""
-    agents = list(told.client().agents(**asked))
-    if told.json:
-        document({"items": [agent.document for agent in agents]})
-    elif told.quiet:
-        rows(("AGENT",), ((f"{agent.gid}:{agent.nid}",) for agent in agents))
-    else:
-        rows(TITLES, map(_row, agents))
+    show_records(told, told.client().agents(**asked), TITLES, _row, lambda agent: f"{agent.gid}:{agent.nid}")
 
 
 def _row(agent: Agent) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 import click
 
+from deployer.cli.completion import JOB
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, say
 
 
 @click.command("cancel")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB)
 @common
 def command(told: Common, job_id: str) -> None:
     """End a job: what has not started never starts, what runs is killed."""

@@ -57,7 +57,7 @@ def find(
     url = url or chosen.get("url")
     token_file = token_file or chosen.get("token_file")
     if not url:
-        raise BadContext("no master is named: give --url, set DEPLOYER_URL, or make a context file")
+        raise BadContext("no master is named: use deployer login, give --url, or set DEPLOYER_URL")
     if not token_file:
         raise BadContext(f"no token for {url}: give --token-file or set DEPLOYER_TOKEN_FILE")
     return Target(url, read_token(Path(token_file)), chosen.get("ca_file") or environment.get("DEPLOYER_CA_FILE"))
@@ -65,9 +65,14 @@ def find(
 
 def read_token(path: Path) -> str:
     """The token in a file that is nobody else's to read."""
-    token = _read(path, "token file").decode("ascii", "replace").strip()
+    return as_token(_read(path, "token file").decode("ascii", "replace"), str(path))
+
+
+def as_token(text: str, where: str) -> str:
+    """The token that a text is; BadContext."""
+    token = text.strip()
     if not _TOKEN.fullmatch(token):
-        raise BadContext(f"{path} does not hold a token: one line of printable characters")
+        raise BadContext(f"{where} does not hold a token: one line of printable characters")
     return token
 
 
@@ -77,8 +82,10 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
         if name is None:
             return {}
         raise BadContext(f"there is no context {name!r}: {path} does not exist")
-    config = _parse(path)
-    name = name or str(config.get("current", ""))
+    config = parse(path)
+    name = name or str(config.get("current") or "")
+    if not name:
+        return {}
     chosen = (config.get("contexts") or {}).get(name)
     if not isinstance(chosen, dict):
         raise BadContext(f"{path} has no context {name!r}")
@@ -89,7 +96,8 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
     return texts
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse(path: Path) -> dict[str, Any]:
+    """The context file; BadContext when it is none, or others may read it."""
     try:
         return tomllib.loads(_read(path, "context file").decode())
     except ValueError as error:

@@ -19,5 +19,5 @@ def _lines(error: ClientError) -> list[str]:
         return [str(error)]
     if error.errors:
         return [f"{pointer or '/'}: {message}" for pointer, message in error.errors]
-    hint = ": is the token right?" if error.status == 401 else ""  # noqa: PLR2004 (Unauthorized)
+    hint = ": is the token right?" if error.status == 401 and error.is_of_token else ""  # noqa: PLR2004 (Unauthorized)
     return [f"{error.detail or error}{hint}"]

@@ -5,16 +5,22 @@ from typing import Any, TypeVar
 
 import click
 
+from deployer.cli.completion import AGENT, HOST
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 STATES = ("pending", "online", "overdue", "offline", "draining", "revoked")
 SORTS = ("id", "name", "-name", "last_seen", "-last_seen")
 _OPTIONS = (
     click.option(
-        "--target", "-t", metavar="EXPR", help="Only those that an expression means, as `role=web and nid<9`."
+        "--target",
+        "-t",
+        metavar="EXPR",
+        type=AGENT,
+        help="Only those that are meant, as `role=web and nid<9`.",
     ),
     click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in this state."),
-    click.option("--name", metavar="N", help="Only hosts of this name."),
+    click.option("--name", metavar="N", type=HOST, help="Only hosts of this name."),
     click.option("--role", metavar="R", help="Only those with this role."),
     click.option("--labels", metavar="K=V,K", help="Only those with all these labels."),
     click.option("--rack", metavar="X", help="Only those in this rack."),

@@ -6,11 +6,12 @@ import click
 
 from deployer.cli.fleet import chosen
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.things import show_records
 from deployer.cli.units import exact
 from deployer.client.records import Host
 
 TITLES = ("HOST", "NAME", "STATE", "OS", "CORES", "MEMORY", "CPU", "LAST SEEN")
+SPARE = ("CPU", "LAST SEEN", "OS")
 
 
 @click.command("hosts")
@@ -18,14 +19,11 @@ TITLES = ("HOST", "NAME", "STATE", "OS", "CORES", "MEMORY", "CPU", "LAST SEEN")
 @common
 def command(told: Common, **asked: str | None) -> None:
     """List the hosts and what they are."""
-    hosts = list(told.client().hosts(**asked))
-    if told.json:
-        document({"items": [host.document for host in hosts]})
-    elif told.quiet:
-        rows(("HOST",), ((host.id,) for host in hosts))
-    else:
-        unit = " GB" if sys.stdout.isatty() else ""
-        rows(TITLES, (_row(host, unit) for host in hosts), ("CORES", "MEMORY"))
+    unit = " GB" if sys.stdout.isatty() else ""
+    found = told.client().hosts(**asked)
+    show_records(
+        told, found, TITLES, lambda host: _row(host, unit), lambda host: host.id, right=("CORES", "MEMORY"), spare=SPARE
+    )
 
 
 def _row(host: Host, unit: str) -> tuple[str | None, ...]:

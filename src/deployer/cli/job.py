@@ -1,11 +1,14 @@
 """`deployer job ID`."""
 
+from collections.abc import Sequence
+
 import click
 
 from deployer.cli import exits
+from deployer.cli.completion import JOB
 from deployer.cli.jobs import command_line
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.output import document, names, rows
 from deployer.client.client import Client
 from deployer.client.records import Job, Task
 
@@ -13,7 +16,7 @@ TITLES = ("AGENT", "STATE", "CODE", "EXIT", "REASON")
 
 
 @click.command("job")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB)
 @click.option("--wait", type=click.IntRange(0), metavar="S", help="Wait until it is final, at most S seconds.")
 @common
 def command(told: Common, job_id: str, wait: int | None) -> None:
@@ -24,7 +27,7 @@ def command(told: Common, job_id: str, wait: int | None) -> None:
     client = told.client()
     job = client.job(job_id) if wait is None else client.wait(job_id, wait)
     if told.quiet and not told.json:
-        rows(("STATE",), [(job.state,)])
+        names([job.state])
     else:
         _show(told, client, job)
     if wait is not None:
@@ -37,14 +40,14 @@ def _show(told: Common, client: Client, job: Job) -> None:
         document(with_tasks(job, tasks))
         return
     rows(("JOB", "STATE", "TARGET", "COMMAND", "CREATED"), [_summary(job)])
-    rows(TITLES, ((task.agent, task.state, task.code, task.exit_status, task.reason) for task in tasks))
+    rows(TITLES, ((task.agent_id, task.state, task.code, task.exit_status, task.reason) for task in tasks))
 
 
 def _summary(job: Job) -> tuple[str, ...]:
     return (job.id, job.state, job.target, command_line(job), job.created)
 
 
-def with_tasks(job: Job, tasks: list[Task]) -> dict[str, object]:
+def with_tasks(job: Job, tasks: Sequence[Task]) -> dict[str, object]:
     """The job as one document, its tasks in it."""
     items = [task.document for task in tasks]
     return {**job.document, "tasks": {**(job.document.get("tasks") or {}), "items": items}}

@@ -3,11 +3,12 @@
 import click
 
 from deployer.cli.options import Common, common
-from deployer.cli.output import document, rows
+from deployer.cli.things import show_records
 from deployer.client.records import Job
 from deployer.protocol.states import TASK_STATES
 
 TITLES = ("JOB", "STATE", "TARGET", "COMMAND", "CREATED")
+SPARE = ("CREATED", "TARGET")
 
 
 @click.command("jobs")
@@ -16,13 +17,7 @@ TITLES = ("JOB", "STATE", "TARGET", "COMMAND", "CREATED")
 @common
 def command(told: Common, state: str | None, limit: int) -> None:
     """List the newest jobs."""
-    jobs = list(told.client().jobs(state=state, limit=limit))
-    if told.json:
-        document({"items": [job.document for job in jobs]})
-    elif told.quiet:
-        rows(("JOB",), ((job.id,) for job in jobs))
-    else:
-        rows(TITLES, map(_row, jobs))
+    show_records(told, told.client().jobs(state=state, limit=limit), TITLES, _row, lambda job: job.id, spare=SPARE)
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 import click
 
+from deployer.cli.completion import JOB
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document, is_for_many
 from deployer.client.records import Message
 
 
 @click.command("log")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB)
 @click.option("--follow", "-f", is_flag=True, help="Stay until the job has ended.")
 @common
 def command(told: Common, job_id: str, follow: bool) -> None:  # noqa: FBT001 (click passes it by name)

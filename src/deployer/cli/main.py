@@ -1,5 +1,6 @@
 """The entry point `deployer`. Commands are imported when they are chosen, so that `--help` is there at once."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,7 @@ from deployer.cli.where import which_master
 
 COMMANDS = {
     "run": ("deployer.cli.run", "Run a command on a host and show its output."),
+    "rerun": ("deployer.cli.rerun", "Run again what has failed of a job."),
     "top": ("deployer.cli.top", "Watch what hosts and processes consume."),
     "ps": ("deployer.cli.ps", "List processes and what they consume."),
     "hosts": ("deployer.cli.hosts", "List the hosts and what they are."),
@@ -17,15 +19,25 @@ COMMANDS = {
     "jobs": ("deployer.cli.jobs", "List the newest jobs."),
     "job": ("deployer.cli.job", "Show a job and its tasks."),
     "log": ("deployer.cli.log", "Show what a job has put out."),
+    "logs": ("deployer.cli.logs", "Show what jobs have put out, by time."),
     "cancel": ("deployer.cli.cancel", "End a job."),
     "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
     "schedules": ("deployer.cli.schedules", "List schedules; make, pause, run and remove them."),
+    "events": ("deployer.cli.events", "Show what happens to jobs, tasks, agents and the rest."),
     "scripts": ("deployer.cli.scripts", "List scripts; put, show and remove them."),
     "users": ("deployer.cli.users", "List users; make, change and remove them."),
     "tokens": ("deployer.cli.tokens", "List tokens of users; make and revoke them."),
     "join-tokens": ("deployer.cli.tokens:joining", "List tokens by which agents join; make and revoke them."),
     "audit": ("deployer.cli.audit", "Show who did what, and what was refused."),
+    "login": ("deployer.cli.login:login", "Keep a token for a master as a context."),
+    "logout": ("deployer.cli.login:logout", "Forget a context."),
+    "completion": ("deployer.cli.shells", "Print a shell's completion script."),
+    "contexts": ("deployer.cli.login:contexts", "List contexts; choose the current one."),
 }
+
+
+if "_DEPLOYER_COMPLETE" in os.environ:
+    import_module("deployer.cli.shells")  # a shell asks: ours is told what click's own would get wrong
 
 
 class Commands(click.Group):

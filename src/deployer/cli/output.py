@@ -25,6 +25,9 @@ NAMES: Final = {
     levels.JOB: "job",
 }
 _TO_STDOUT: Final = frozenset({levels.STDOUT, *range(levels.RESULT_JSON, levels.RESULT_HRD + 1)})
+LINES: Final = "deployer.ndjson"
+"""In the context's `meta`: whether JSON goes out in lines."""
+
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ANY_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -50,8 +53,18 @@ def say(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """One JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON document; with --ndjson a line for each item of a list, or one line."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(LINES):
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        return
+    for item in value["items"] if set(value) == {"items"} else [value]:
+        line(item)
+
+
+def line(value: Any) -> None:
+    """One line of JSON, at once."""
+    click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def is_for_many(job: Job) -> bool:
@@ -68,20 +81,26 @@ class Printer:
         self._out = _Stream("stdout")
         self._err = _Stream("stderr")
 
-    def show(self, item: Message | Dropped) -> None:
-        """Write one message: levels 1 and results to stdout, all others to stderr."""
+    def show(self, item: Message | Dropped, front: str = "") -> None:
+        """Write one message: levels 1 and results to stdout, all others to stderr; `front` before each line."""
         if isinstance(item, Dropped):
-            say(f"{item.count} messages were dropped here")
-        elif item.level in _TO_STDOUT:
-            self._out.write(self._lines(item, ""))
-        elif item.level == levels.STDERR:
-            self._err.write(self._lines(item, ""))
-        else:
-            self._err.write(self._lines(item, f"{NAMES.get(item.level, f'level {item.level}')}: "))
+            say(f"{front}{item.count} messages were dropped here")
+            return
+        front += f"{item.agent}  " if self._named else ""
+        stream = self._out if item.level in _TO_STDOUT else self._err
+        stream.write("\n".join(front + line for line in plain(item)))
 
-    def _lines(self, item: Message, head: str) -> str:
-        front = f"{item.agent}  {head}" if self._named else head
-        return "\n".join(front + line for line in item.data.split("\n")) if front else item.data
+
+def plain(message: Message) -> list[str]:
+    """The lines of a message; what is no output begins with what it is."""
+    usual = message.level in _TO_STDOUT or message.level == levels.STDERR
+    head = "" if usual else f"{NAMES.get(message.level, f'level {message.level}')}: "
+    return [head + line for line in message.data.split("\n")]
+
+
+def to_stdout(text: str) -> None:
+    """Lines of output, harmless where a person looks at them."""
+    _Stream("stdout").write(text)
 
 
 class _Stream:
@@ -93,6 +112,12 @@ class _Stream:
         shown = harmless(text) if self._terminal else text
         self._bytes.write(shown.encode("utf-8", "replace") + b"\n")
         self._bytes.flush()
+
+
+def names(values: Iterable[str]) -> None:
+    """What things are called, a line each, on a terminal too."""
+    for value in values:
+        click.echo(one_line(value))
 
 
 def rows(

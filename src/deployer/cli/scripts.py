@@ -1,7 +1,10 @@
 """`deployer scripts`."""
 
+from typing import Any
+
 import click
 
+from deployer.cli.completion import SCRIPT
 from deployer.cli.options import Common, common
 from deployer.cli.output import document
 from deployer.cli.things import place, read_text, show_list, show_one, whole
@@ -28,6 +31,10 @@ class ScriptName(click.ParamType[tuple[str, str]]):
         if not (domain and slash and name) or "/" in name:
             self.fail(f"{value!r} is not DOMAIN/NAME", param, ctx)
         return domain, name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        """Those that the company has."""
+        return SCRIPT.shell_complete(ctx, param, incomplete)
 
 
 _script = click.argument("script", type=ScriptName(), metavar="DOMAIN/NAME")

@@ -15,12 +15,17 @@ COLOURS = {"online": "green", "OK": "green", "offline": "red", "ERROR": "red", "
 def show(
     titles: Sequence[str], lines: Iterable[Sequence[str]], right: Collection[str] = (), spare: Sequence[str] = ()
 ) -> None:
-    """Print a table; NO_COLOR is honoured. A narrow terminal does without the columns `spare`, the first first."""
+    """Print a table; NO_COLOR is honoured. A narrow terminal does without the columns `spare`, the first first.
+
+    The first column is not cut: it is what the thing is called, for the next command.
+    """
     console = Console()
     if spare:
         console.print(fitted(titles, list(lines), console.width, right, spare))
         return
-    columns = (Column(title, justify="right" if title in right else "left") for title in titles)
+    columns = (
+        Column(title, justify="right" if title in right else "left", no_wrap=title == titles[0]) for title in titles
+    )
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for line in lines:
         table.add_row(*map(_coloured, line))
@@ -31,7 +36,7 @@ def fitted(
     titles: Sequence[str], lines: Sequence[Sequence[str]], width: int, right: Collection[str], spare: Sequence[str]
 ) -> Table:
     """A table of so many columns of the terminal, each line in one of its own."""
-    shown = fit([titles, *lines], width, right, spare)
+    shown = fit([titles, *lines], width, {*right, titles[0]}, spare)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for column, wide in zip(shown.columns, shown.widths, strict=True):
         justify: JustifyMethod = "right" if titles[column] in right else "left"

@@ -1,17 +1,24 @@
 """What commands have in common that list things of the API, make and remove them."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 import click
 
 from deployer.cli.options import Common
-from deployer.cli.output import document, rows, say
+from deployer.cli.output import document, line, names, rows, say
 from deployer.client.records import Document
 
+
+class _Documented(Protocol):
+    @property
+    def document(self) -> Document: ...
+
+
+R = TypeVar("R", bound=_Documented)
 ROLES: Final = ("viewer", "operator", "owner", "admin")
 
 
@@ -28,13 +35,37 @@ def whole(told: Common, path: str) -> list[Document]:
 
 def show_list(told: Common, titles: Sequence[str], found: Iterable[Document], fields: Sequence[str]) -> None:
     """A table of these fields, of which the first one names the thing; or the documents, or the names alone."""
-    items = list(found)
-    if told.json:
-        document({"items": items})
+    if told.ndjson:
+        for one in found:
+            line(one)
+    elif told.json:
+        document({"items": list(found)})
     elif told.quiet:
-        rows(titles[:1], ([_text(one, fields[0])] for one in items))
+        names(_text(one, fields[0]) for one in found)
     else:
-        rows(titles, ([_text(one, field) for field in fields] for one in items))
+        rows(titles, [[_text(one, field) for field in fields] for one in found])
+
+
+def show_records(
+    told: Common,
+    found: Iterable[R],
+    titles: Sequence[str],
+    row: Callable[[R], Sequence[object]],
+    name: Callable[[R], str],
+    *,
+    right: Collection[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """A table of records; or their documents, or their names alone."""
+    if told.ndjson:
+        for one in found:
+            line(one.document)
+    elif told.json:
+        document({"items": [one.document for one in found]})
+    elif told.quiet:
+        names(name(one) for one in found)
+    else:
+        rows(titles, [row(one) for one in found], right, spare)
 
 
 def show_one(told: Common, made: Document, said: str, remark: str) -> None:

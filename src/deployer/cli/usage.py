@@ -61,7 +61,7 @@ def ended_row(process: Process) -> Row:
 
 
 def _who(process: Process) -> Row:
-    return process.agent, process.pid, process.user, process.domain, process.name
+    return process.agent_id, process.pid, process.user_id, process.domain, process.name
 
 
 def host_row(host: HostUse, now: float) -> Row:
@@ -130,7 +130,7 @@ def sorted_processes(processes: Iterable[Process], by: str) -> list[Process]:
 
 
 def _name(process: Process) -> tuple[str, str, str]:
-    return process.domain, process.name, process.agent
+    return process.domain, process.name, process.agent_id
 
 
 def _place(prefix: str) -> str:

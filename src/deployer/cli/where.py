@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import click
 
+from deployer.cli.completion import CONTEXT
+
 OPTIONS: Final = (
     click.option("--url", metavar="URL", help="Address of the master (or DEPLOYER_URL, or a context)."),
     click.option("--token-file", metavar="FILE", help="File with the token (or DEPLOYER_TOKEN_FILE, or a context)."),
-    click.option("--context", metavar="NAME", help="Context of the context file, instead of its current one."),
+    click.option("--context", type=CONTEXT, help="Context of the context file; its current one without it."),
 )
 
 

@@ -1,1 +1,1 @@
-"""The Python client: synchronous, standard library only."""
+"""The Python clients: synchronous (standard library only), asynchronous on treq, and through Redis."""

@@ -4,26 +4,39 @@
     job = client.submit("execute", {"cmd": "/bin/echo", "args": ["hi"]}, target="1:1")
     for message in client.log(job.id, follow=True): ...
 
-`submit` gives the job its id, so that it can be sent again after a lost connection without running twice.
+`submit` gives the job its id, so that it can be sent again after a lost connection without running twice. What comes
+are models: `task.agent.host` fetches what it names (`deployer.client.models`).
 """
 
-import json
-import math
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
-from deployer.client.errors import ClientError, Unreachable
-from deployer.client.records import Agent, AgentStats, Document, Dropped, Ended, Host, Job, Message, Process, Task
+from deployer.client.answers import items_of, read_event, read_news
+from deployer.client.errors import Unreachable
+from deployer.client.models import Agent, Host, Job, Process, Task, Thing
+from deployer.client.records import AgentStats, Document, Dropped, Ended, Message
+from deployer.client.requests import (
+    JOBS,
+    LOST_IN_A_ROW,
+    PAGE,
+    end_of,
+    events_path,
+    job_body,
+    job_path,
+    longest_wait_s,
+    new_id,
+    rerun_body,
+    rerun_path,
+    share_s,
+    stats_path,
+    stream_headers,
+)
 from deployer.client.sse import Event, Parser
+from deployer.client.tail import Tail
 from deployer.client.transport import LOST, Transport, pause
-from deployer.kit.backoff import Backoff
 
-MAX_WAIT_S = 30
-PAGE = 1000
-LOST_IN_A_ROW = 20
+F = TypeVar("F")
 
 
 class Client:
@@ -43,7 +56,7 @@ class Client:
             url, token, ca_file, timeout_s=max(timeout_s, 1.0), patience_s=patience_s, pause=pause
         )
         self._pause = pause
-        self._wait_s = min(MAX_WAIT_S, max(int(timeout_s) - 10, 1))
+        self._wait_s = longest_wait_s(timeout_s)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -60,16 +73,21 @@ class Client:
         **more: Any,
     ) -> Job:
         """Ask for a job; `more` are further fields of it. The same id and body again are the same job."""
-        body = {"cmd": cmd, "args": dict(args), "data": data, "target": target, **more, "id": job_id or new_id()}
-        return Job.read(self._transport.ask("POST", "/api/v1/jobs", body=body))
+        body = job_body(cmd, args, target=target, data=data, job_id=job_id, more=more)
+        return self._job(self._transport.ask("POST", JOBS, body=body))
+
+    def rerun(self, job_id: str, *, new_id: str | None = None) -> Job:
+        """Run again what has failed of a job: a new job. The same `new_id` again is the same new job."""
+        body = rerun_body(new_id)
+        return self._job(self._transport.ask("POST", rerun_path(job_id), body=body))
 
     def job(self, job_id: str, wait_s: int | None = None) -> Job:
         """The job now, or when it is final within `wait_s` seconds."""
-        return Job.read(self._transport.ask("GET", _path(job_id), {"wait": wait_s}))
+        return self._job(self._transport.ask("GET", job_path(job_id), {"wait": wait_s}))
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
         """The job when it is final, or as it is after `timeout_s` seconds; a master may go away meanwhile."""
-        end = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        end = end_of(timeout_s, time.monotonic())
         job = self.job(job_id, self._share(end))
         fruitless = 0
         while not job.final and time.monotonic() < end:
@@ -84,31 +102,31 @@ class Client:
 
     def _share(self, end: float) -> int:
         """How much of the time until `end` one request waits."""
-        return round(max(min(self._wait_s, end - time.monotonic()), 0))
+        return share_s(end, time.monotonic(), self._wait_s)
 
     def cancel(self, job_id: str) -> Job:
         """End the job: what has not started never starts, what runs is killed."""
-        return Job.read(self._transport.ask("DELETE", _path(job_id)))
+        return self._job(self._transport.ask("DELETE", job_path(job_id)))
 
     def jobs(self, *, state: str | None = None, limit: int = 100) -> Iterator[Job]:
         """The newest jobs, at most `limit`."""
-        return (Job.read(item) for item in self._items("/api/v1/jobs", limit, state=state))
+        return (self._job(item) for item in self._items(JOBS, limit, state=state))
 
     def tasks(self, job_id: str) -> Iterator[Task]:
         """All tasks of a job."""
-        return (Task.read(item) for item in self._items(_path(job_id) + "/tasks"))
+        return (Task.of(self._fetch, item) for item in self._items(job_path(job_id) + "/tasks"))
 
     def agents(self, **asked: str | None) -> Iterator[Agent]:
         """Agents by `state`, `name`, `role`, `labels`, `rack` …, in the order of `sort`; what is left out is any."""
-        return (Agent.read(item) for item in self._items("/api/v1/agents", None, **asked))
+        return (Agent.of(self._fetch, item) for item in self._items("/api/v1/agents", None, **asked))
 
     def agent_stats(self, agent: str) -> AgentStats:
         """What the host and the processes of one agent (`gid:nid`) consume now."""
-        return AgentStats.read(self._transport.ask("GET", f"/api/v1/agents/{quote(agent, safe=':')}/stats"))
+        return AgentStats.read(self._transport.ask("GET", stats_path(agent)))
 
     def hosts(self, **asked: str | None) -> Iterator[Host]:
         """Hosts, as agents are asked for."""
-        return (Host.read(item) for item in self._items("/api/v1/hosts", None, **asked))
+        return (Host.of(self._fetch, item) for item in self._items("/api/v1/hosts", None, **asked))
 
     def processes(
         self,
@@ -122,54 +140,47 @@ class Client:
         job: str | None = None,
     ) -> Iterator[Process]:
         """What runs on the agents and what it consumes (`state` "ended": what has run); what is left out is any."""
-        asked: dict[str, Any] = {
-            "state": state,
-            "gid": gid,
-            "nid": nid,
-            "domain": domain,
-            "name": name,
-            "user": user,
-            "job": job,
-        }
-        found = self._items("/api/v1/processes", **asked)
-        return (Process.read(item) for item in found)
+        found = self._items(
+            "/api/v1/processes", state=state, gid=gid, nid=nid, domain=domain, name=name, user=user, job=job
+        )
+        return (Process.of(self._fetch, item) for item in found)
 
     def log(self, job_id: str, *, follow: bool = False) -> Iterator[Message | Dropped]:
         """What a job has put out, oldest first; with `follow` until its log is complete."""
         if not follow:
-            return (Message.read(item) for item in self._items(_path(job_id) + "/log"))
+            return (Message.read(item) for item in self._items(job_path(job_id) + "/log"))
         return (event for event in self.follow(job_id) if not isinstance(event, Ended))
 
     def follow(self, job_id: str) -> Iterator[Message | Dropped | Ended]:
         """What a job puts out as it comes, and at last the job; taken up again where a connection was lost."""
-        parser, backoff = Parser(), Backoff(0.1, 5.0)
-        opened = False
-        fruitless = 0
-        while fruitless < LOST_IN_A_ROW:
-            last_id = parser.last_id
+        path = job_path(job_id) + "/log"
+        return self._followed(path, Tail(f"the log of {job_id}"), lambda event: read_event(event, self._job))
+
+    def events(self, *types: str, after: str = "") -> Iterator[Document]:
+        """What happens from now on, or behind the event `after`, of these types (`job`: all of its kind), for ever."""
+        return self._followed(events_path(types), Tail("the stream of events", after), read_news)
+
+    def _followed(self, path: str, tail: Tail, read: Callable[[Event], F | None]) -> Iterator[F]:
+        while True:
             try:
-                for event in self._events(job_id, parser):
+                for event in self._events(path, tail.parser, read):
                     yield event
                     if isinstance(event, Ended):
                         return
-                opened = True
+                tail.opened = True
             except Unreachable:
-                if not opened:
+                if not tail.opened:
                     raise
             except LOST:
-                opened = True
-            fruitless = fruitless + 1 if parser.last_id == last_id else 0
-            backoff.failures = fruitless
-            self._pause(backoff.next_delay())
-            parser = Parser(parser.last_id)
-        raise Unreachable(f"the log of {job_id} was lost {LOST_IN_A_ROW} times")
+                tail.opened = True
+            self._pause(tail.again())
 
-    def _events(self, job_id: str, parser: Parser) -> Iterator[Message | Dropped | Ended]:
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        if parser.last_id:
-            headers["Last-Event-ID"] = parser.last_id
-        for chunk in self._transport.stream(_path(job_id) + "/log", headers):
-            yield from filter(None, map(_read_event, parser.feed(chunk)))
+    def _events(self, path: str, parser: Parser, read: Callable[[Event], F | None]) -> Iterator[F]:
+        for chunk in self._transport.stream(path, stream_headers(parser.last_id)):
+            for event in parser.feed(chunk):
+                said = read(event)
+                if said is not None:
+                    yield said
 
     def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Document]:
         """What a list has, as the master sends it: `client.items("/api/v1/users")`."""
@@ -179,6 +190,10 @@ class Client:
         """One thing, as the master sends it."""
         found: Document = self._transport.ask("GET", path)
         return found
+
+    def thing(self, path: str) -> Thing:
+        """One thing that has no class of its own, as a model: `client.thing("/api/v1/user").role`."""
+        return Thing.of(self._fetch, self.get(path))
 
     def make(self, path: str, body: Mapping[str, Any]) -> Document:
         """Ask for something new; what is lost on the way and sent again is made once (Idempotency-Key)."""
@@ -201,6 +216,12 @@ class Client:
         gone: Document = self._transport.ask("DELETE", path)
         return gone
 
+    def _job(self, document: Document) -> Job:
+        return Job.of(self._fetch, document)
+
+    def _fetch(self, path: str, query: Mapping[str, Any]) -> Any:
+        return self._transport.ask("GET", path, query)
+
     def _items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Document]:
         """Items of all pages, up to `limit`."""
         cursor: str | None = None
@@ -208,35 +229,9 @@ class Client:
         while left is None or left > 0:
             size = PAGE if left is None else min(left, PAGE)
             page = self._transport.ask("GET", path, {**query, "limit": size, "cursor": cursor})
-            items = page.get("items", [])
+            items = items_of(page)
             yield from items[:size]
             cursor = page.get("next")
             left = None if left is None else left - len(items)
             if not cursor:
                 return
-
-
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562) as 32 hex digits: ids sort by time."""
-    ms = int(time.time() * 1000) & (2**48 - 1)
-    return f"{ms:012x}7{secrets.randbits(12):03x}{1 << 63 | secrets.randbits(62):016x}"
-
-
-def _path(job_id: str) -> str:
-    return "/api/v1/jobs/" + quote(job_id, safe="")
-
-
-def _read_event(event: Event) -> Message | Dropped | Ended | None:
-    """What an event says; events of kinds that came later than this client are passed over."""
-    kinds: dict[str, Callable[[Document], Message | Dropped | Ended]] = {
-        "message": Message.read,
-        "dropped": lambda document: Dropped(int(document.get("dropped") or 0)),
-        "end": lambda document: Ended(Job.read(document)),
-    }
-    read = kinds.get(event.type)
-    if read is None:
-        return None
-    try:
-        return read(json.loads(event.data))
-    except (ValueError, AttributeError) as error:
-        raise ClientError(f"the log has an event that is not understood: {event.data[:80]!r}") from error

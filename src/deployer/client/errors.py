@@ -14,6 +14,9 @@ class Unreachable(ClientError):  # noqa: N818 (it says what it is)
 class ApiError(ClientError):
     """The master answered with an error: its status, stable code, sentence, and what it points at."""
 
+    is_of_token = True
+    """Whether a 401 is about a token."""
+
     def __init__(self, status: int, code: str, detail: str, errors: list[tuple[str, str]] | None = None) -> None:
         super().__init__(detail or f"status {status}")
         self.status = status
@@ -34,3 +37,7 @@ class ApiError(ClientError):
 def _pointers(errors: Any) -> list[tuple[str, str]]:
     found = errors if isinstance(errors, list) else []
     return [(str(e.get("pointer", "")), str(e.get("message", ""))) for e in found if isinstance(e, dict)]
+
+
+class Gone(ApiError):  # noqa: N818 (it says what it is)
+    """What something referred to is not there any more, or not for this user."""

@@ -1,8 +1,11 @@
-"""What a client gets: the fields that programs use, and the whole document as the master sent it."""
+"""What a client gets: the fields that programs use, and the whole document as the master sent it.
+
+They are values and know no client; what the synchronous client gives can also fetch what it refers to (`models`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from deployer.protocol.states import FINAL
 
@@ -27,11 +30,11 @@ class Job:
         return self.state in FINAL
 
     @classmethod
-    def read(cls, document: Document) -> "Job":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
         identity, state, cmd = (str(document.get(name) or "") for name in ("id", "state", "cmd"))
         target, created = (str(document.get(name) or "") for name in ("target", "created"))
-        counts = (document.get("tasks") or {}).get("counts") or {}
+        counts = _counts(_part(document, "tasks").get("counts"))
         return cls(identity, state, cmd, target, created, counts, document)
 
 
@@ -40,7 +43,7 @@ class Task:
     """A job on one agent."""
 
     id: str
-    agent: str
+    agent_id: str
     state: str
     code: str | None
     reason: str | None
@@ -50,17 +53,16 @@ class Task:
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "Task":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
-        agent = document.get("agent") or {}
         return cls(
             id=str(document.get("id", "")),
-            agent=f"{agent.get('gid')}:{agent.get('nid')}",
+            agent_id=_number(document),
             state=str(document.get("state", "")),
             code=document.get("code"),
             reason=document.get("reason"),
             data=str(document.get("data") or ""),
-            level=int(document.get("level") or 0),
+            level=_whole(document.get("level")),
             exit_status=document.get("exit_status"),
             document=document,
         )
@@ -79,9 +81,9 @@ class Agent:
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "Agent":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
-        gid, nid = int(document.get("gid") or 0), int(document.get("nid") or 0)
+        gid, nid = _whole(document.get("gid")), _whole(document.get("nid"))
         state, seen, version = (str(document.get(name) or "") for name in ("state", "last_seen", "version"))
         return cls(gid, nid, state, str(document.get("hostname") or ""), seen, version, document)
 
@@ -101,7 +103,7 @@ class Host:
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "Host":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
         identity, name, state = (str(document.get(key) or "") for key in ("id", "name", "state"))
         return cls(
@@ -125,9 +127,9 @@ class Process:
     """
 
     id: str
-    agent: str
+    agent_id: str
     pid: str
-    user: str
+    user_id: str
     state: str
     started: str
     ended: str
@@ -141,14 +143,13 @@ class Process:
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "Process":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
-        agent = document.get("agent") or {}
         return cls(
             id=str(document.get("id") or ""),
-            agent=f"{agent.get('gid')}:{agent.get('nid')}",
+            agent_id=_number(document),
             pid=str(document.get("pid") or ""),
-            user=str((document.get("user") or {}).get("id") or ""),
+            user_id=str(_part(document, "user").get("id") or ""),
             state=str(document.get("state") or ""),
             started=str(document.get("started") or ""),
             ended=str(document.get("ended") or ""),
@@ -167,18 +168,18 @@ class Process:
 class AgentStats:
     """What one agent's host consumes: numbers of the `step` seconds from `epoch` (ms), None when there are none."""
 
-    agent: str
+    agent_id: str
     host: Mapping[str, float]
     epoch: int | None
     step: int | None
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "AgentStats":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
-        agent = document.get("agent") or {}
-        number = f"{agent.get('gid')}:{agent.get('nid')}"
-        return cls(number, _numbers(document.get("host")), document.get("epoch"), document.get("step"), document)
+        return cls(
+            _number(document), _numbers(document.get("host")), document.get("epoch"), document.get("step"), document
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,10 @@ class Message:
     document: Document
 
     @classmethod
-    def read(cls, document: Document) -> "Message":
+    def read(cls, document: Document) -> Self:
         """From JSON."""
         agent, data = str(document.get("agent") or ""), str(document.get("data") or "")
-        return cls(agent, int(document.get("level") or 0), data, document)
+        return cls(agent, _whole(document.get("level")), data, document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,27 @@ class Ended:
     """The log is complete; the job as it ended."""
 
     job: Job
+
+
+def _number(document: Document) -> str:
+    """The agent that something is on, as `gid:nid`."""
+    agent = _part(document, "agent")
+    return f"{agent.get('gid')}:{agent.get('nid')}"
+
+
+def _part(document: Document, name: str) -> Document:
+    """An object in it; an empty one where there is something else."""
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _whole(value: Any) -> int:
+    """A whole number; 0 for what is none."""
+    return value if isinstance(value, int) else 0
+
+
+def _counts(values: Any) -> Mapping[str, int]:
+    return {key: _whole(value) for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def _text(value: Any) -> str:

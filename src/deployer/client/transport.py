@@ -4,23 +4,18 @@ Everything sent here may be sent twice: reads, deletes, and jobs that carry thei
 """
 
 import http.client
-import json
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
-from deployer.client.errors import ApiError, ClientError, Unreachable
-from deployer.kit.backoff import Backoff
+from deployer.client.answers import AWAY, BAD, asked_to_wait, decode, error_of
+from deployer.client.errors import ClientError, Unreachable
+from deployer.client.patience import Patience
+from deployer.client.requests import SILENCE_S, Address, content, headers_of, with_query
 
-BUSY = frozenset({429, 503})
-AWAY = frozenset({429, 502, 503, 504})
 LOST = (OSError, http.client.HTTPException)
-API = "/api/v1"
-"""What all paths begin with; an address that has it is the same master's."""
-SILENCE_S = 45.0  # a stream has a comment every 15 s
 _never = threading.Event()
 
 
@@ -42,15 +37,9 @@ class Transport:
         patience_s: float,
         pause: Callable[[float], None] = pause,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ClientError(f"{url!r} is not the address of a master: http://HOST:PORT or https://HOST:PORT")
-        self._url = url
-        self._host = parts.hostname
-        self._port = parts.port
-        self._prefix = parts.path.rstrip("/").removesuffix(API).rstrip("/")
-        self._tls = _trust(ca_file) if parts.scheme == "https" else None
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "deployer", "Accept": "application/json"}
+        self._address = Address.read(url)
+        self._tls = _trust(ca_file) if self._address.secure else None
+        self._headers = headers_of(token)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._pause = pause
@@ -71,17 +60,27 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send, again while the master is away or busy, and decode the JSON of the answer. A text is sent as it is."""
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = path + ("?" + urlencode(given) if given else "")
+        return self.exchange(method, path, query, body, headers)[1]
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[http.client.HTTPMessage, Any]:
+        """The same; the answer's headers too."""
+        target = with_query(path, query)
 
         def send() -> tuple[http.client.HTTPResponse, bytes]:
             response = self._send(method, target, body, headers or {}, self._timeout_s)
             return response, response.read()
 
         response, answer = self._until_answered(send)
-        if response.status >= http.client.BAD_REQUEST:
-            raise _error(response.status, answer)
-        return _decode(answer)
+        if response.status >= BAD:
+            raise error_of(response.status, answer)
+        return response.headers, decode(answer)
 
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Yield what comes; a lost connection ends it with one of LOST, a refusal with ApiError."""
@@ -93,9 +92,9 @@ class Transport:
 
         response, answer = self._until_answered(send)
         if response.status in AWAY:
-            raise Unreachable(str(_error(response.status, answer)))
+            raise Unreachable(str(error_of(response.status, answer)))
         if response.status != http.client.OK:
-            raise _error(response.status, answer)
+            raise error_of(response.status, answer)
         try:
             while chunk := response.read1(65536):
                 yield chunk
@@ -105,32 +104,26 @@ class Transport:
     def _until_answered(
         self, send: Callable[[], tuple[http.client.HTTPResponse, bytes]]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        backoff = Backoff(0.1, 2.0)
-        end = time.monotonic() + self._patience_s
+        patience = Patience(self._patience_s, time.monotonic())
         while True:
             try:
                 response, answer = send()
             except ssl.SSLCertVerificationError as error:
-                raise Unreachable(f"{self._url}: its certificate is not trusted: {error.verify_message}") from error
+                raise Unreachable(
+                    f"{self._address.url}: its certificate is not trusted: {error.verify_message}"
+                ) from error
             except LOST as error:
                 self.close()
-                wait = 0.05 + backoff.next_delay()
-                if time.monotonic() + wait > end:
-                    raise Unreachable(f"no master answers at {self._url}: {_why(error)}") from error
+                again = patience.after_loss(time.monotonic())
+                if again is None:
+                    raise Unreachable(f"no master answers at {self._address.url}: {_why(error)}") from error
+                wait = again
             else:
-                wait = self._asked_to_wait(response)
+                wait = asked_to_wait(response.status, response.headers.get("Retry-After", ""), self._timeout_s)
                 if not wait:
                     return response, answer
-                end += wait
+                patience.extend(wait)
             self._pause(wait)
-
-    def _asked_to_wait(self, response: http.client.HTTPResponse) -> float:
-        """Seconds of Retry-After of a busy master, as long as they are no more than one request may take."""
-        after = response.headers.get("Retry-After", "")
-        if response.status not in BUSY or not after.isdigit():
-            return 0.0
-        wait = max(float(after[:9]), 0.1)
-        return wait if wait <= self._timeout_s else 0.0
 
     def _send(
         self, method: str, target: str, body: object, headers: Mapping[str, str], timeout_s: float
@@ -140,29 +133,14 @@ class Transport:
         connection.timeout = timeout_s
         if connection.sock is not None:
             connection.sock.settimeout(timeout_s)
-        sent = {**self._headers, **headers}
-        data = None
-        if isinstance(body, str):
-            sent["Content-Type"] = "text/plain; charset=utf-8"
-            data = body.encode()
-        elif body is not None:
-            sent["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        connection.request(method, self._prefix + target, data, sent)
+        data, kind = content(body)
+        connection.request(method, self._address.prefix + target, data, {**self._headers, **kind, **headers})
         return connection.getresponse()
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port)
-        return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
-
-
-def _error(status: int, answer: bytes) -> ApiError:
-    try:
-        problem = json.loads(answer)
-    except ValueError:
-        problem = None
-    return ApiError.from_problem(status, problem)
+            return http.client.HTTPConnection(self._address.host, self._address.port)
+        return http.client.HTTPSConnection(self._address.host, self._address.port, context=self._tls)
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:
@@ -170,13 +148,6 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise ClientError(f"cannot read the certificates in {ca_file}: {error.strerror or error}") from error
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else {}
-    except ValueError as error:
-        raise ClientError("the answer is not JSON: is this the address of a master?") from error
 
 
 def _why(error: Exception) -> str:

@@ -106,6 +106,7 @@ class Dispatcher:
         if self._memory() >= limits.MEMORY_REFUSAL:
             raise NoSpaceError("the master's Redis is nearly full: new jobs are refused until work has been retired")
         document = self._document(caller, new)
+        reach("submit_begun")
         answer = await (self._plan if new.has_plan else self._store)(caller.company, document, new)
         reach("submit_stored")
         if answer == "OK":
@@ -125,13 +126,11 @@ class Dispatcher:
     async def _store(self, company: str, document: JobDocument, new: NewJob) -> str:
         """With all its tasks."""
         tasks = [task async for task in self._tasks_of(company, document, new)]
-        reach("submit_begun")
         return await self._jobs.submit(company, document, _fingerprint(new), tasks, control=new.cmd in CONTROL)
 
     async def _plan(self, company: str, document: JobDocument, new: NewJob) -> str:
         """With its tasks planned."""
         need = Need(data=new.data, agents=[str(one) for one in new.agents] if new.items else ())
-        reach("submit_begun")
         return await self._plans.accept(company, document, _fingerprint(new), need, new.planned())
 
     async def _same(self, caller: Caller, job_id: str) -> JobRecord:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from deployer.protocol import levels
 from deployer.protocol.getmsgs import FilterArgs, GetMsgsArgs
 from deployer.protocol.ids import GridId, Name, NodeId, TaskId
+from deployer.protocol.levelsets import Expression
 from deployer.protocol.signals import SignalName
 from deployer.protocol.stats import MAX_STEP_S
 
@@ -74,9 +75,9 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     max_memory: Bytes = 0
     watchdog: Seconds = 0
     stats_interval: Annotated[int, Meta(ge=0, le=MAX_STEP_S)] = 0
-    loglevels: levels.Expression = "*"
-    loglevels_db: levels.Expression | None = None
-    loglevels_ac: levels.Expression | None = None
+    loglevels: Expression = "*"
+    loglevels_db: Expression | None = None
+    loglevels_ac: Expression | None = None
 
     def __post_init__(self) -> None:
         """Refuse what only the values together tell; msgspec makes a ValueError a ValidationError with its path."""

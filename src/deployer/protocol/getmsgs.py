@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from deployer.protocol.ids import Name, TaskId
-from deployer.protocol.levels import Expression, parse_named
+from deployer.protocol.levels import parse_named
+from deployer.protocol.levelsets import Expression
 
 MS_FROM: Final = 10**11
 """Numbers from here on are epoch ms, smaller ones seconds."""

@@ -1,9 +1,7 @@
 """Levels of messages (seed 001): what a number before `::` means, and expressions that name some of them."""
 
 import re
-from typing import Annotated, Final
-
-from msgspec import Meta
+from typing import Final
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -25,7 +23,6 @@ JOB: Final = 30
 VALID: Final = frozenset({*range(1, 12), *range(20, 24), 30})
 RESULTS: Final = frozenset({20, 21, 22, 23, 30})
 
-Expression = Annotated[str, Meta(min_length=1, max_length=200, description="`*`, or levels and ranges: 1,2,5-9")]
 _PART: Final = re.compile(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", re.ASCII)
 HIGHEST: Final = 30
 

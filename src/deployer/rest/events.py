@@ -89,10 +89,11 @@ class EventRoutes:
         return EventPage(await _answers(in_time, query, eyes), page.place if more else None)
 
     async def _stream(self, company: str, place: str | None, query: EventsQuery, eyes: "Eyes") -> AsyncIterator[bytes]:
-        yield b"retry: 1000\n\n"
+        begin = await self._feed.last(company) if place is None else place
+        yield b"retry: 1000\nid: %b\n\n" % begin.encode()  # who is lost before the first event goes on here, too
         if place is not None and await self._feed.is_gap(company, place):
             yield b"event: gap\ndata: {}\n\n"
-        async for found in self._feed.follow(company, place):
+        async for found in self._feed.follow(company, begin):
             chunk = b"".join([_chunk(one) for one in await _answers(found, query, eyes)])
             yield chunk or b": ping\n\n"
 

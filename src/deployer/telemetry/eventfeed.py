@@ -28,10 +28,13 @@ class EventFeed:
         """Whether events behind a place may have gone already."""
         return await self._events.is_gap(company, place)
 
-    async def follow(self, company: str, place: str | None) -> AsyncIterator[Sequence[Event]]:
-        """All events behind a place as they come, or from now on; an empty list every 15 s of silence."""
+    async def last(self, company: str) -> str:
+        """The place of the newest event."""
+        return await self._events.last(company)
+
+    async def follow(self, company: str, place: str) -> AsyncIterator[Sequence[Event]]:
+        """All events behind a place as they come; an empty list every 15 s of silence."""
         with self._hub.waiter((keys.WAKE, keys.events(company))) as waiter:
-            place = await self._events.last(company) if place is None else place
             is_late = True
             while not self._hub.closed:  # whoever reads goes on elsewhere, from the last place
                 while (page := await self._events.after(company, place, A_READ)).entries:

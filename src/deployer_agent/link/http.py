@@ -16,9 +16,9 @@ from twisted.web.http_headers import Headers
 from deployer.kit.cancelling import cancellable
 from deployer.kit.clock import Clock
 from deployer.kit.http.body import Body, collect
+from deployer.kit.tls.verified import NOT_ITS_NAME
 from deployer.protocol.wire import MEDIA_TYPE, Problem
 from deployer_agent.errors import LinkError, ProblemError
-from deployer_agent.link.trust import NOT_ITS_NAME
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 POST_S: Final = 30.0

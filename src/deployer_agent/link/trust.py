@@ -1,33 +1,22 @@
-"""Whose certificate is believed to be the master's, for which name, and which one the agent shows itself.
+"""Whose certificate is believed to be the master's, and which one the agent shows itself."""
 
-Twisted's own `optionsForClientTLS` is not used: a certificate whose names cannot be read makes service-identity raise
-an error that Twisted 26.10 logs, and then it goes on as if the name had been right. Here whatever is not verified is
-refused.
-"""
-
-import ipaddress
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from deployer.kit.clock import Clock
 from deployer.kit.files import TooOpen, read_private
-from deployer.kit.tls.context import CIPHERS, WrongCertificateError, read_pair
+from deployer.kit.tls.context import WrongCertificateError, read_pair
+from deployer.kit.tls.verified import Verified, client_context
 from deployer_agent.errors import LinkError, StartError
 
 FRESH_S: Final = 60.0
 MOST_NAMES: Final = 100
-_MUST: Final = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 
 
 class Trust:
@@ -43,17 +32,7 @@ class Trust:
 
     def context(self) -> SSL.Context:
         """What connections are made with: TLS 1.2 or newer, ciphers with authentication and forward secrecy."""
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_options(SSL.OP_NO_COMPRESSION)
-        context.set_cipher_list(CIPHERS)
-        context.set_verify(_MUST)
-        store = context.get_cert_store()
-        if self._roots is None or store is None:
-            context.set_default_verify_paths()
-        else:
-            for root in self._roots:
-                store.add_cert(X509.from_cryptography(root))
+        context = client_context(self._roots)
         self._show(context)
         return context
 
@@ -79,44 +58,6 @@ def _roots(ca_file: str | None, pinned: str | None) -> list[x509.Certificate] | 
         return x509.load_pem_x509_certificates(pem) if pem or ca_file is not None else None
     except (OSError, ValueError) as error:
         raise StartError(f"the CA {ca_file or 'of the installation'} cannot be read: {error}") from None
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class Verified:
-    """Makes connections to one host, and ends those whose certificate is not for its name or address."""
-
-    def __init__(self, context: SSL.Context, host: str) -> None:
-        self._context = context
-        self._host = host
-        self._is_address = _is_address(host)
-
-    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: N802 (Twisted's name)
-        """One connection, before its handshake."""
-        connection = SSL.Connection(self._context, None)
-        if not self._is_address:
-            connection.set_tlsext_host_name(self._host.encode("idna"))
-
-        def look(_: SSL.Connection, certificate: X509, __: int, depth: int, ok: int) -> bool:
-            if depth or not ok:
-                return bool(ok)
-            try:
-                self._verify(certificate.to_cryptography())
-            except Exception:  # noqa: BLE001 (an exception would be lost in OpenSSL: whatever it is, it is a no)
-                protocol.failVerification(Failure())
-                return False
-            return True
-
-        connection.set_verify(_MUST, look)
-        return connection
-
-    def _verify(self, certificate: x509.Certificate) -> None:
-        if self._is_address:
-            verify_certificate_ip_address(certificate, self._host)
-        else:
-            verify_certificate_hostname(certificate, self._host.encode("idna").decode("ascii"))
-
-
-NOT_ITS_NAME: Final = (VerificationError, CertificateError)
 
 
 @implementer(IPolicyForHTTPS)
@@ -149,10 +90,3 @@ class Policy:
                 raise LinkError(str(error)) from None
             self.log.warn("{error}; the earlier one is shown", error=str(error))
             return before
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from test_plans_api import submit, until
 
 from deployer.kit.clock import sleep
 from deployer.model.access import Role
 from deployer.stores import keys
+from support.planned import submit, until
 from support.seeded import COMPANY
 from support.served import Served, WireAgent
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from test_plans_api import ECHO, fleet, job, run_all, submit, tasks, until
 
 from deployer.model.access import Role
+from support.planned import ECHO, fleet, job, run_all, submit, tasks, until
 from support.served import Served, WireAgent
 
 BATCH = {"batch": [1], **ECHO}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from test_plans_api import submit
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.http import Request
 from twisted.web.resource import Resource
@@ -17,6 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from deployer.kit.http import outgoing
 from deployer.model.access import Role
 from deployer.stores import keys
+from support.planned import submit
 from support.seeded import COMPANY
 from support.served import Reply, Served, WireAgent
 

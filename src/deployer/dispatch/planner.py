@@ -51,11 +51,18 @@ class Planner:
         try:
             again = await self._work(taken)
         except (ValueError, KeyError, RecursionError):
-            self.log.failure("the plan of {company}'s job {job} cannot be read", company=taken.company, job=taken.job)
-            await self._plans.end(taken.company, taken.job, "ERROR", _DAMAGED)
             again = None
+            await self._give_up(taken)
         await self._plans.leave(taken, again)
         return True
+
+    async def _give_up(self, taken: Taken) -> None:
+        self.log.error(
+            "ALERT: the plan of job {job} in Redis is damaged: what is not made of it ends as CORRUPT",
+            job=taken.job,
+            company=taken.company,
+        )
+        self.ended += await self._plans.end(taken.company, taken.job, "ERROR", _DAMAGED)
 
     async def _work(self, taken: Taken) -> int | None:
         """Make what may be made now; ms until the next look, None when there will be none."""
@@ -70,6 +77,9 @@ class Planner:
                 return None
             if not isinstance(next_step, Make):
                 return LOOK_AGAIN_MS
+            if not plan.planned:
+                await self._give_up(taken)
+                return None
             verdicts = await self._make(taken.company, plan, next_step.most, seating)
             if verdicts is not None and not any(one != "FULL" for one in verdicts):
                 return ROOM_MS

@@ -117,7 +117,7 @@ class Plans:
             job=read_job(flat),
             raw=raw,
             planned=[_planned(one) for one in raw],
-            need=_need(need or b"{}"),
+            need=_need(need or b""),  # without it nobody knows what the tasks get as data
         )
 
     async def make(self, company: str, job: JobRecord, made: Sequence[Made], gone: bytes) -> Sequence[Verdict] | None:
@@ -177,8 +177,18 @@ class Plans:
 
 
 encode = msgspec.json.Encoder().encode
-_planned = msgspec.json.Decoder(Planned).decode
+_read_planned = msgspec.json.Decoder(Planned).decode
 _need = msgspec.json.Decoder(Need).decode
+
+
+def _planned(raw: bytes) -> Planned:
+    """ValueError for what is none."""
+    read = _read_planned(raw)
+    if read.agent:
+        AgentId.parse(read.agent)
+    elif not read.n:
+        raise ValueError("a planned task has an agent or a number")
+    return read
 
 
 def _text(value: object) -> object:

@@ -91,6 +91,7 @@ end
 
 -- A job's plan may go on: whoever makes tasks looks at it at once.
 local function due(prefix, job)
+  sound('dpl:plans', 'zset')
   redis.call('ZADD', 'dpl:plans', 0, prefix .. '|' .. job)
   redis.call('PUBLISH', 'dpl:wake', 'plans')
 end
@@ -134,12 +135,14 @@ end
 
 -- A task waits at its agent: `rank` is its priority and place among those that have one, empty for all others.
 local function enqueue(agent, list, id, priority)
+  sound(agent .. ':' .. list, 'list')
   if list ~= 'queue' or priority == '' or priority == '0' then
     redis.call('RPUSH', agent .. ':' .. list, id)
     return ''
   end
   local n = redis.pcall('HINCRBY', agent, 'ranks', 1)
   local rank = string.format('%.0f', -tonumber(priority) * 1e12 + (type(n) == 'number' and n or 0))
+  sound(agent .. ':ranked', 'zset')
   redis.call('ZADD', agent .. ':ranked', rank, id)
   return rank
 end

@@ -2,13 +2,15 @@
 -- KEYS: company prefix, plans. ARGV: job, state, result. Answers how many tasks ended.
 local prefix, job = KEYS[1], ARGV[1]
 local key = prefix .. 'job:' .. job
+sound(KEYS[2], 'zset')
 redis.call('ZREM', KEYS[2], prefix .. '|' .. job)
 if redis.pcall('HEXISTS', key, 'plan') ~= 1 then
   return 0
 end
 local now = now_ms()
 sound(key .. ':plan', 'list')
-local n = redis.call('LLEN', key .. ':plan')
+local counted_so = redis.pcall('HGET', key, 'n:BLOCKED')
+local n = math.max(tonumber(type(counted_so) == 'string' and string.match(counted_so, '^%d%d?%d?%d?%d?$') or '') or 0, redis.call('LLEN', key .. ':plan'))
 redis.call('HDEL', key, 'plan')
 if n == 0 then
   return 0

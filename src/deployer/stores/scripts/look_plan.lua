@@ -5,4 +5,5 @@ if redis.pcall('HEXISTS', key, 'plan') ~= 1 then
   return false
 end
 sound(key .. ':plan', 'list')
+sound(key .. ':more', 'string')
 return { redis.call('HGETALL', key), redis.call('LRANGE', key .. ':plan', 0, tonumber(ARGV[1]) - 1), redis.call('GET', key .. ':more') }

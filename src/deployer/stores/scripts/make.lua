@@ -7,7 +7,7 @@
 -- ended; or STOP.
 local prefix, job = KEYS[1], ARGV[1]
 local key = prefix .. 'job:' .. job
-local some = redis.call('HMGET', key, 'plan', 'n:ERROR', 'n:TIMEOUT', 'n:KILLED', 'changes')
+local some = read(key, 'plan', 'n:ERROR', 'n:TIMEOUT', 'n:KILLED', 'changes')
 if not some[1] or (some[5] or '0') ~= ARGV[2] then
   return 'CHANGED'
 end
@@ -17,6 +17,8 @@ if most > 0 and (tonumber(some[2] or '') or 0) + (tonumber(some[3] or '') or 0) 
 end
 local plan = key .. ':plan'
 local n = (#ARGV - 8) / 10
+sound(plan, 'list')
+sound(key .. ':tasks', 'list')
 local seen = redis.call('LRANGE', plan, 0, n - 1)
 for i = 1, n do
   if seen[i] ~= ARGV[10 * i - 1] then

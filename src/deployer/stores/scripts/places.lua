@@ -14,4 +14,5 @@ if #made < most then
   local behind = math.max(first - redis.call('LLEN', key .. ':tasks'), 0)
   planned = redis.call('LRANGE', key .. ':plan', behind, behind + most - #made - 1)
 end
-return { made, planned, redis.call('HMGET', key, 'rest_state', 'rest', 'rest_at') }
+local rest = read(key, 'rest_state', 'rest', 'rest_at')
+return { made, planned, { rest[1] or false, rest[2] or false, rest[3] or false } }

@@ -54,14 +54,14 @@ def test_output_that_is_the_same_is_shown_once(master: ScriptedMaster, cli: Cli)
     script(master)
     done = cli("run", "-t", "*", "-b", "x")
     assert (done.exit_code, done.stdout) == (1, GROUPS)
-    assert done.stderr == "deployer: 2 OK, 1 failed\n"
+    assert done.stderr == "deployer: job j1: 2 OK, 1 failed\n"
 
 
 def test_not_on_a_terminal_each_line_says_who(master: ScriptedMaster, cli: Cli) -> None:
     script(master)
     done = cli("run", "-t", "*", "x")
     assert done.stdout == "1:1  a\n1:2  a\n1:3  b\n"
-    assert done.stderr == "deployer: 1:3: ERROR EXIT_STATUS (status 3)\ndeployer: 2 OK, 1 failed\n"
+    assert done.stderr == "deployer: 1:3: ERROR EXIT_STATUS (status 3)\ndeployer: job j1: 2 OK, 1 failed\n"
 
 
 def test_on_a_terminal_many_hosts_are_grouped_after_a_line_of_progress(
@@ -76,7 +76,7 @@ def test_on_a_terminal_many_hosts_are_grouped_after_a_line_of_progress(
     os.close(ours)
     progress, _, rest = shown.rpartition("\r\x1b[K")
     assert progress == "\r\x1b[K0 OK, 3 running"
-    assert rest == GROUPS + "deployer: 2 OK, 1 failed\n"
+    assert rest == GROUPS + "deployer: job j1: 2 OK, 1 failed\n"
 
 
 def test_lines_of_json_come_as_the_output_comes(master: ScriptedMaster, cli: Cli) -> None:

@@ -34,7 +34,7 @@ def page(*items: object) -> Any:
 def test_agents_are_listed_between_tabs(master: ScriptedMaster, cli: Cli) -> None:
     master.on("GET /api/v1/agents", page({**AGENT, "hostname": "web\x1b1"}, AGENT))
     lines = cli("agents").stdout.splitlines()
-    assert lines[0].split("\t") == ["1:2", "online", "web\\x1b1", "2026-11-23T01:02:03.456Z", "0.1.0"]
+    assert lines[0].split("\t") == ["1:2", "online", "web\\x1b1", "", "2026-11-23T01:02:03.456Z", "0.1.0"]
     assert cli("agents", "-q").stdout == "1:2\n1:2\n"
     assert json.loads(cli("agents", "--json").stdout)["items"][1] == AGENT
 
@@ -50,7 +50,7 @@ def test_the_master_may_be_named_before_the_command_or_behind_it(master: Scripte
 def test_jobs_are_listed_one_line_each(master: ScriptedMaster, cli: Cli) -> None:
     master.on("GET /api/v1/jobs", page(JOB, {**JOB, "cmd": "ping"}))
     first, second = cli("jobs", "--state", "ok", "--limit", "5").stdout.splitlines()
-    assert first.split("\t")[:4] == ["j1", "OK", "1:1", "/bin/echo a\\x09b c\\x0ad"]
+    assert first.split("\t")[:4] == ["j1", "OK", "1:1", "/bin/echo 'a\\x09b' 'c\\x0ad'"]
     assert second.split("\t")[3] == "ping"
     assert master.methods() == ["GET /api/v1/jobs?state=OK&limit=5"]
     assert cli("jobs", "-q").stdout == "j1\nj1\n"
@@ -62,7 +62,7 @@ def test_a_job_is_shown_with_its_tasks(master: ScriptedMaster, cli: Cli) -> None
     master.on("GET /api/v1/jobs/j1/tasks", page(TASK))
     job, task = cli("job", "j1").stdout.splitlines()
     assert job.startswith("j1\tOK\t1:1\t")
-    assert task == "1:1\tERROR\tEXIT_STATUS\t3\t"
+    assert task == "1:1\tERROR\tEXIT_STATUS\t3\t\t\t"
     assert json.loads(cli("job", "j1", "--json").stdout)["tasks"]["items"] == [TASK]
     assert cli("job", "j1", "-q").stdout == "OK\n"
 

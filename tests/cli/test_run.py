@@ -118,7 +118,10 @@ def test_pass_exit_gives_the_status_of_the_command(
 
 def test_why_it_failed_is_said_unless_quiet(master: ScriptedMaster, cli: Cli) -> None:
     script(master, "ERROR", code="NOT_FOUND", reason="no \x1b[2J/bin/x")
-    assert cli("run", "-t", "1:1", "x").stderr == "deployer: 1:1: ERROR NOT_FOUND (no \\x1b[2J/bin/x)\n"
+    assert (
+        cli("run", "-t", "1:1", "x").stderr
+        == "deployer: 1:1: ERROR NOT_FOUND (no \\x1b[2J/bin/x)\ndeployer: job j1 is ERROR\n"
+    )
     assert cli("run", "-q", "-t", "1:1", "x").stderr == ""
 
 

@@ -165,3 +165,54 @@ async def test_what_cannot_be_changed_is_refused(served: Served, fields: Any, ch
     await submit(served, target="1:1", **fields)
     reply = await served.ask("PATCH", "/api/v1/jobs/j", json=change)
     assert (reply.status, reply.pointers) == (422, [pointer]), reply.body
+
+
+async def test_who_may_use_some_agents_of_a_job_changes_nothing_of_it(served: Served) -> None:
+    await fleet(served, 2)
+    await submit(served, "both", target="nid>=11")
+    await submit(served, "grown", target="1:11")
+    assert (await served.ask("POST", "/api/v1/jobs/grown/tasks", json={"target": "1:12"})).status == 202
+    await submit(served, "own", target="1:11")
+    token = await served.token_of("bob", Role.OPERATOR)
+    limited = {"json": {"agents": ["1:11"]}, "headers": {"If-Match": "*"}}
+    assert (await served.ask("PATCH", "/api/v1/users/bob", **limited)).status == 200
+    for name, status in (("both", 403), ("grown", 403), ("own", 202)):
+        assert (await served.ask("DELETE", f"/api/v1/jobs/{name}", token=token)).status == status
+    for name in ("both", "grown"):
+        reply = await served.ask("PATCH", f"/api/v1/jobs/{name}", json={"priority": 1}, token=token)
+        assert (reply.status, reply.code) == (403, "forbidden")
+    assert (await job(served, "both"))["state"] == "QUEUED"
+
+
+async def test_who_may_use_an_agent_that_came_later_sees_the_job(served: Served) -> None:
+    await fleet(served, 2)
+    await submit(served, "grown", target="1:11")
+    assert (await served.ask("POST", "/api/v1/jobs/grown/tasks", json={"target": "1:12"})).status == 202
+    token = await served.token_of("bob", Role.OPERATOR)
+    limited = {"json": {"agents": ["1:12"]}, "headers": {"If-Match": "*"}}
+    assert (await served.ask("PATCH", "/api/v1/users/bob", **limited)).status == 200
+    assert (await served.ask("GET", "/api/v1/jobs/grown", token=token)).status == 200
+    await until(served, "grown", QUEUED=2)
+    found = (await served.ask("GET", "/api/v1/jobs/grown/tasks", token=token)).json["items"]
+    assert [one["agent"]["nid"] for one in found] == [12]
+
+
+async def test_a_job_that_is_being_ended_gets_no_more_tasks(served: Served, agent: WireAgent) -> None:
+    await submit(served, target="1:7")
+    assert len(await agent.poll(wait_s=0)) == 1
+    assert (await agent.post("accept", {"accepted": ["j"]})).json == {"verdicts": ["START"]}
+    assert (await served.ask("DELETE", "/api/v1/jobs/j")).json["state"] == "RUNNING"
+    reply = await served.ask("POST", "/api/v1/jobs/j/tasks", json={"target": "1:7"})
+    assert (reply.status, reply.code) == (409, "conflict")
+
+
+async def test_the_end_of_a_job_is_told_to_many_that_wait_for_it_some_at_a_time(
+    served: Served, agent: WireAgent
+) -> None:
+    await submit(served, "first", target="1:7")
+    for number in range(250):
+        await submit(served, f"c{number}", target="1:7", depends_on=["first"])
+    assert len(await agent.poll(1, wait_s=0)) == 1
+    await agent.run("first")
+    for number in (0, 124, 249):
+        await until(served, f"c{number}", QUEUED=1)

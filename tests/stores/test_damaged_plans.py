@@ -27,13 +27,13 @@ _fields = st.sampled_from(
         (JOB, name)
         for name in ("plan", "sha", "doc", "open", "n:BLOCKED", "n:QUEUED", "n:ERROR", "changes", "change", "finished")
     ]
-    + [(JOB, name) for name in ("rest", "rest_state", "rest_at", "dep:b", "begun")]
+    + [(JOB, name) for name in ("rest", "rest_state", "rest_at", "dep:b", "begun", "added")]
     + [(TASK, name) for name in ("state", "job", "rank", "ram", "load", "item", "list", "wire", "sent")]
     + [(keys.agent(AGENT), name) for name in ("held_ram", "held_load", "ranks")]
 )
 _values = st.sampled_from([b"", b"-1", b"1e400", b"nan", b"\xff\xfe", b"{}", b"9" * 400, b"OK", b"QUEUED", b"0"])
 _keys = st.sampled_from(
-    [f"{JOB}:plan", f"{JOB}:more", f"{JOB}:next", f"{JOB}:tasks", JOB, TASK, keys.PLANS]
+    [f"{JOB}:plan", f"{JOB}:more", f"{JOB}:next", f"{JOB}:waiting", keys.ENDED, f"{JOB}:tasks", JOB, TASK, keys.PLANS]
     + [f"{keys.agent(AGENT)}{name}" for name in (":queue", ":ranked", ":inflight", ":running", ":control")]
 )
 _kinds = st.sampled_from([("SET", "x"), ("RPUSH", "x"), ("SADD", "x"), ("ZADD", "1", "x"), ("HSET", "x", "y")])
@@ -73,12 +73,13 @@ def _live_through(redis: Resp, harm: list[Any], moment: int) -> None:
         lambda: make("queue"),
         lambda: run(scripts.PLACES, [JOB], 0, 10),
         lambda: run(scripts.CHANGE, [PREFIX], "a", 0, "m", "{}", 9, "a", one, "other", "a:l00000000", "told"),
-        lambda: run(scripts.MORE_TASKS, [PREFIX], "a", 100, 100, "{}", ENTRY),
+        lambda: run(scripts.MORE_TASKS, [PREFIX], "a", 100, 100, "{}", "1:2", ENTRY),
         lambda: run(scripts.CLAIM, [agent, PREFIX], one, 1, 9, 9999, 0, 10**6, 10**6),
         lambda: run(scripts.ACCEPT, [agent, PREFIX], one, 1, "i", 0, "a"),
         lambda: run(scripts.END_PLAN, [PREFIX, keys.PLANS], "a", "ERROR", OK),
         lambda: run(scripts.LEAVE_DUE, [keys.PLANS], f"{PREFIX}|a", 1, 1000),
         lambda: run(scripts.RESULT, [agent, PREFIX], one, 1, "i", 0, "a", "OK", OK),
+        lambda: run(scripts.TELL, [keys.ENDED], 10),
         lambda: run(scripts.RETIRE, [PREFIX], -1000, 0),
     ]
     run(scripts.SESSION, [agent, "s"], one, "i", "d", 9, 9, "", "", "[]")
@@ -131,3 +132,13 @@ async def test_a_damaged_plan_ends_its_job_and_holds_up_no_other(
     assert (await served.ask("GET", "/api/v1/jobs/bad")).json["state"] == "ERROR"
     assert (await served.ask("GET", "/api/v1/jobs/bad/tasks")).status == 200
     assert [one["state"] for one in await tasks(served, "good")] == ["QUEUED"]
+
+
+def test_those_that_wait_are_told_some_at_a_time(redis_socket: Path) -> None:
+    """A thousand jobs may wait for each of a hundred that end together."""
+    with Resp(redis_socket) as redis:
+        redis.ask("FLUSHALL")
+        redis.ask("SADD", f"{JOB}:waiting", *range(250))
+        redis.ask("ZADD", keys.ENDED, 1, f"{PREFIX}|a")
+        told = [redis.ask("EVAL", scripts.TELL.text, 1, keys.ENDED, 100) for _ in range(4)]
+        assert told == [100, 100, 50, None]

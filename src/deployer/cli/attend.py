@@ -21,6 +21,8 @@ from deployer.client.records import Dropped, Ended, Job, Message, Task
 from deployer.client.requests import LOST_IN_A_ROW
 
 LOOK_S: Final = 1.0
+UNSTARTED: Final = frozenset({"ROLLOUT_STOPPED", "DEPENDENCY_FAILED", "EXPIRED", "CANCELLED", "AGENT_REVOKED"})
+"""Codes of tasks that never began."""
 _OPTIONS: Final = (
     click.option("--pass-exit", is_flag=True, help="Exit with the status of the command."),
     click.option("--wait/--no-wait", default=True, help="Wait for the end; else print the job's id."),
@@ -98,7 +100,9 @@ def _as_text(told: Common, client: Client, job: Job, wishes: Wishes) -> tuple[Jo
     if not told.quiet:
         _explain(tasks if not group else [])
         if is_for_many(ended) and (group or ended.state != "OK"):
-            say(in_words(ended.counts))
+            say(f"job {ended.id}: {in_words(ended.counts, sum(task.code in UNSTARTED for task in tasks))}")
+        elif ended.state != "OK":
+            say(f"job {ended.id} is {ended.state}")
     return ended, tasks
 
 
@@ -170,7 +174,7 @@ def _interrupted(client: Client, job_id: str) -> int:
     client.close()
     try:
         client.cancel(job_id)
-        say(f"interrupted: {job_id} is asked to end")
+        say(f"interrupted: {job_id} is asked to end; `deployer log {job_id}` shows what it has put out")
     except ApiError as error:
         say(f"interrupted: {job_id} was not ended: {error}")
     except (ClientError, KeyboardInterrupt):

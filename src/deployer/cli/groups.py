@@ -42,8 +42,10 @@ def grouped(messages: Iterable[Message], tasks: Iterable[Task]) -> list[Group]:
 
 
 def how_it_ended(task: Task) -> str:
-    """`ERROR EXIT_STATUS (exit status 3)`."""
-    return " ".join(filter(None, [task.state, task.code, task.reason and f"({task.reason})"]))
+    """`ERROR EXIT_STATUS (exit status 3)`, of an item of a batch `item 7: ERROR …`."""
+    item = task.document.get("item")
+    front = "" if item is None else f"item {item}:"
+    return " ".join(filter(None, [front, task.state, task.code, task.reason and f"({task.reason})"]))
 
 
 def show(items: Iterable[Message | Dropped], tasks: Sequence[Task]) -> None:

@@ -6,13 +6,14 @@ import click
 
 from deployer.cli import exits
 from deployer.cli.completion import JOB
-from deployer.cli.jobs import command_line
+from deployer.cli.jobs import command_line, user_of
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, names, rows
 from deployer.client.client import Client
 from deployer.client.records import Job, Task
 
-TITLES = ("AGENT", "STATE", "CODE", "EXIT", "REASON")
+TITLES = ("AGENT", "STATE", "CODE", "EXIT", "ITEM", "SECONDS", "REASON")
+HEAD = ("JOB", "STATE", "TARGET", "COMMAND", "USER", "CREATED", "FINISHED")
 
 
 @click.command("job")
@@ -39,12 +40,19 @@ def _show(told: Common, client: Client, job: Job) -> None:
     if told.json:
         document(with_tasks(job, tasks))
         return
-    rows(("JOB", "STATE", "TARGET", "COMMAND", "CREATED"), [_summary(job)])
-    rows(TITLES, ((task.agent_id, task.state, task.code, task.exit_status, task.reason) for task in tasks))
+    rows(HEAD, [_summary(job)], spare=("FINISHED", "USER", "CREATED"))
+    rows(TITLES, map(_row, tasks), right=("SECONDS",), spare=("SECONDS", "CODE"))
+
+
+def _row(task: Task) -> tuple[object, ...]:
+    item, time = task.document.get("item"), task.document.get("time")
+    seconds = f"{time / 1000:.1f}" if isinstance(time, int) and time else ""
+    return (task.agent_id, task.state, task.code, task.exit_status, item, seconds, task.reason)
 
 
 def _summary(job: Job) -> tuple[str, ...]:
-    return (job.id, job.state, job.target, command_line(job), job.created)
+    finished = str(job.document.get("finished") or "")
+    return (job.id, job.state, job.target, command_line(job), user_of(job), job.created, finished)
 
 
 def with_tasks(job: Job, tasks: Sequence[Task]) -> dict[str, object]:

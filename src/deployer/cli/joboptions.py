@@ -28,10 +28,16 @@ _OPTIONS: Final = (
     ),
     click.option("--requires", metavar="ram=4G,load=2", help="What an agent must have free (G: 1024^3 bytes)."),
     click.option("--priority", type=int, metavar="N", help="Those with more go first."),
-    click.option("--rolling", metavar="N|P%", help="On so many hosts at a time."),
-    click.option("--max-failures", type=click.IntRange(0), metavar="K", help="With --rolling: stop after more than K."),
+    click.option(
+        "--rolling", metavar="N|P%", help="On so many hosts at a time; no more begin after the first failure."
+    ),
+    click.option(
+        "--max-failures", metavar="K|any", help="With --rolling: no more begin after K failures, or never so."
+    ),
     click.option("--away", type=click.Choice(["skip", "queue"]), help="What becomes of agents that are away."),
-    click.option("--not-after", metavar="TIME", help="What has not ended then is ended, as 2027-01-01T00:00:00Z."),
+    click.option(
+        "--not-after", metavar="TIME", help="What has not started by then never does, as 2027-01-01T00:00:00Z."
+    ),
 )
 
 
@@ -103,7 +109,7 @@ def _requirements(text: str | None) -> dict[str, int | float] | None:
     return found
 
 
-def _rolling(text: str | None, failures: int | None) -> dict[str, Any] | None:
+def _rolling(text: str | None, failures: str | None) -> dict[str, Any] | None:
     if text is None:
         if failures is not None:
             raise click.UsageError("--max-failures belongs to --rolling")
@@ -111,4 +117,12 @@ def _rolling(text: str | None, failures: int | None) -> dict[str, Any] | None:
     if not _ROLLING.fullmatch(text):
         raise click.BadParameter(f"{text!r} is neither a number nor a percentage", param_hint="--rolling")
     size = text if text.endswith("%") else int(text)
-    return {"size": size} | ({} if failures is None else {"max_failures": failures})
+    return {"size": size} | ({} if failures is None else {"max_failures": _most(failures)})
+
+
+def _most(text: str) -> int | None:
+    if text == "any":
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MOST):
+        raise click.BadParameter(f"{text!r} is neither a number from 1 on nor any", param_hint="--max-failures")
+    return int(text)

@@ -10,7 +10,7 @@ import click
 from deployer.cli.where import which_master
 
 COMMANDS = {
-    "run": ("deployer.cli.run", "Run a command on a host and show its output."),
+    "run": ("deployer.cli.run", "Run a command on hosts and show its output."),
     "rerun": ("deployer.cli.rerun", "Run again what has failed of a job."),
     "top": ("deployer.cli.top", "Watch what hosts and processes consume."),
     "ps": ("deployer.cli.ps", "List processes and what they consume."),

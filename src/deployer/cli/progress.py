@@ -36,11 +36,15 @@ class Progress:
             self._there = False
 
 
-def in_words(counts: Mapping[str, int]) -> str:
-    """`37 OK, 1 failed, 3 running, 1 waiting`: what there is of it, and always how many are OK. Pure."""
+def in_words(counts: Mapping[str, int], unstarted: int = 0) -> str:
+    """`37 OK, 1 failed, 3 running, 1 waiting`: what there is of it, and always how many are OK. Pure.
+
+    `unstarted`: so many of those that failed never began.
+    """
     parts = [
         (counts.get("OK", 0), "OK"),
-        (sum(counts.get(state, 0) for state in _FAILED), "failed"),
+        (sum(counts.get(state, 0) for state in _FAILED) - unstarted, "failed"),
+        (unstarted, "not started"),
         (counts.get("RUNNING", 0), "running"),
         (sum(counts.get(state, 0) for state in _WAITING), "waiting"),
     ]

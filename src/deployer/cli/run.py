@@ -20,7 +20,7 @@ from deployer.client.requests import new_id
     required=True,
     metavar="EXPR",
     type=AGENT,
-    help="The agent as GID:NID, or an expression as `role=web and os=linux`.",
+    help="The agents: one as GID:NID, or an expression as `role=web and os=linux`.",
 )
 @job_options
 @process_options
@@ -30,7 +30,7 @@ from deployer.client.requests import new_id
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND [ARGS]...")
 @common
 def command(told: Common, argv: tuple[str, ...], **options: Any) -> None:
-    """Run a command on a host and show its output.
+    """Run a command on hosts and show its output.
 
     The exit code is 0 when it went well, 1 when it failed, 124 when it timed out; 2 usage, 3 not allowed, 4 not found,
     5 no master, 130 interrupted. Interrupting ends the job.

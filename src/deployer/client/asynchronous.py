@@ -128,9 +128,9 @@ class AsyncClient:
         """End the job: what has not started never starts, what runs is killed."""
         return Job.read(await self._transport.ask("DELETE", job_path(job_id)))
 
-    async def jobs(self, *, state: str | None = None, limit: int = 100) -> AsyncIterator[Job]:
-        """The newest jobs, at most `limit`."""
-        async for item in self.items(JOBS, limit, state=state):
+    async def jobs(self, *, limit: int = 100, **asked: str | None) -> AsyncIterator[Job]:
+        """The newest jobs by `state`, `user`, `cmd`, `target`, `schedule` …, at most `limit`."""
+        async for item in self.items(JOBS, limit, **asked):
             yield Job.read(item)
 
     async def tasks(self, job_id: str) -> AsyncIterator[Task]:

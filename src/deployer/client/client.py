@@ -108,9 +108,9 @@ class Client:
         """End the job: what has not started never starts, what runs is killed."""
         return self._job(self._transport.ask("DELETE", job_path(job_id)))
 
-    def jobs(self, *, state: str | None = None, limit: int = 100) -> Iterator[Job]:
-        """The newest jobs, at most `limit`."""
-        return (self._job(item) for item in self._items(JOBS, limit, state=state))
+    def jobs(self, *, limit: int = 100, **asked: str | None) -> Iterator[Job]:
+        """The newest jobs by `state`, `user`, `cmd`, `target`, `schedule` …, at most `limit`."""
+        return (self._job(item) for item in self._items(JOBS, limit, **asked))
 
     def tasks(self, job_id: str) -> Iterator[Task]:
         """All tasks of a job."""

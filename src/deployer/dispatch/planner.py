@@ -43,7 +43,9 @@ class Planner:
         self.ended = 0
 
     async def round(self) -> bool:
-        """Look at one plan; whether there was one."""
+        """Tell jobs of an end that they wait for, or look at one plan; whether there was something to do."""
+        if await self._plans.tell():
+            return True
         taken = await self._plans.take()
         if taken is None:
             return False

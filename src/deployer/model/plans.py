@@ -51,10 +51,10 @@ class Dependency(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rolling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """So many tasks at once, or such a part of all as `25%`; after so many failures no more begin (0: never so)."""
+    """So many tasks at once, or such a part of all as `25%`; after so many failures no more begin (null: never so)."""
 
     size: Annotated[int, Meta(ge=1, le=1_000_000)] | Annotated[str, Meta(pattern=r"^(100|[1-9][0-9]?)%\Z")] = "100%"
-    max_failures: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    max_failures: Annotated[int, Meta(ge=1, le=1_000_000)] | None = 1
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -114,13 +114,17 @@ def step(standing: Standing) -> Make | Wait | End:
 def _roll(standing: Standing) -> Make | Wait | End:
     """What is to be done for a job that has waited for all others."""
     if standing.max_failures and standing.failures >= standing.max_failures:
-        return End("ERROR", codes.ROLLOUT_STOPPED, f"not started: {standing.failures} tasks of its job had failed")
+        return End("ERROR", codes.ROLLOUT_STOPPED, f"not started: {_failed(standing.failures)} of its job had failed")
     if not standing.window:
         return Make(MADE_TOGETHER)
     room = standing.window - standing.made
     if room <= 0:
         return Wait(f"waits for its turn: at most {standing.window} at once")
     return Make(min(room, MADE_TOGETHER))
+
+
+def _failed(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
 
 
 def _unmet(wanted: Dependency, state: str) -> End | None:

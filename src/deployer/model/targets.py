@@ -273,7 +273,10 @@ class _Parser:
 def _require_key(key: _Token) -> None:
     if key.text not in (*NUMBERS, *TEXTS) and not (key.text.startswith(LABEL) and len(key.text) > len(LABEL)):
         known = ", ".join((*NUMBERS, *TEXTS, f"{LABEL}NAME"))
-        raise BadTarget(f"character {key.at + 1}: {key.text[:40]!r} is none of {known}, nor gid:nid, nor *")
+        raise BadTarget(
+            f"character {key.at + 1}: {key.text[:40]!r} is none of {known}, nor gid:nid, nor *;"
+            f" of a host say name={key.text[:40]}, of a role role={key.text[:40]}"
+        )
 
 
 def _require_fit(key: _Token, operator: _Token, value: _Token) -> None:

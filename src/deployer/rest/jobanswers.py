@@ -47,10 +47,10 @@ class ChildrenReference(Struct, frozen=True):
 
 
 class RollingAnswer(Struct, frozen=True):
-    """How many tasks at once (null: all), and after how many failures no more begin (0: whatever fails)."""
+    """How many tasks at once (null: all), and after how many failures no more begin (null: whatever fails)."""
 
     size: int | None
-    max_failures: int
+    max_failures: int | None
 
 
 class JobAnswer(Struct, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ def job_answer(record: JobRecord) -> JobAnswer:
             for one in document.depends_on
         ],
         children=ChildrenReference(f"{href}/children"),
-        rolling=RollingAnswer(document.window or None, document.max_failures),
+        rolling=RollingAnswer(document.window or None, document.max_failures or None),
         requires=document.requires,
         rerun_of=job_reference(document.rerun_of) if document.rerun_of else None,
         skipped=document.skipped,

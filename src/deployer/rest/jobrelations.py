@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from deployer.dispatch.jobs import Dispatcher, NewJob
 from deployer.dispatch.openjobs import OpenJobs
-from deployer.errors import ForbiddenError, InvalidError
+from deployer.errors import InvalidError
 from deployer.model.access import Caller, Permission
 from deployer.model.batches import Item, Range
 from deployer.model.changes import Change
@@ -18,7 +18,7 @@ from deployer.rest.endpoint import endpoint
 from deployer.rest.idempotency import Identified
 from deployer.rest.jobanswers import JobAnswer, JobPage, job_answer
 from deployer.rest.jobrequests import JobRequest, JobRequests
-from deployer.rest.jobsight import is_seen, known_id, require_seen
+from deployer.rest.jobsight import is_seen, known_id, require_all, require_seen
 from deployer.rest.paging import PageQuery
 from deployer.rest.parts import offset
 from deployer.stores.jobs import JobRecord, TaskRecord
@@ -72,6 +72,7 @@ class JobRelations:
         DELETE ends it.
         """
         record = await self._seen(caller, job)
+        require_all(caller, record)
         return job_answer(record if body == Change() else await self._open.change(caller, job, body))
 
     @endpoint(
@@ -105,7 +106,7 @@ class JobRelations:
             batch=[one.item for one in failed if one.item is not None] if document.is_batch else None,
             requires=document.requires,
             priority=document.priority,
-            rolling=Rolling(size=document.window or "100%", max_failures=document.max_failures),
+            rolling=Rolling(size=document.window or "100%", max_failures=document.max_failures or None),
         )
         agents = None if document.is_batch else sorted({one.agent for one in failed if one.agent is not None})
         new = await self._requests.check(caller, request, agents)
@@ -120,8 +121,7 @@ class JobRelations:
             return [Planned(str(agent)) for agent in (await self._requests.check(caller, request)).agents]
         if body.batch is None or body.target is not None:
             raise InvalidError("/batch", "a batch gets more items, for the agents that it has: give `batch` alone")
-        if not all(map(caller.sees, document.places)):
-            raise ForbiddenError("its items come to agents that you may not use")
+        require_all(caller, record)
         request = msgspec.structs.replace(request, batch=body.batch)
         return [Planned(item=item) for item in (await self._requests.check(caller, request)).items]
 

@@ -34,7 +34,7 @@ ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats
 
 NOWHERE: Final = AgentId(0, 0)
 """No agent has this number."""
-EVERYTHING: Final = Rolling()
+EVERYTHING: Final = Rolling(max_failures=None)
 """All tasks at once, whatever fails."""
 
 
@@ -110,7 +110,7 @@ class JobRequests:
             requires=body.requires,
             priority=body.priority,
             size=0 if rolling.size == EVERYTHING.size else rolling.size,
-            max_failures=rolling.max_failures,
+            max_failures=rolling.max_failures or 0,
             skipped=meant.skipped,
         )
 

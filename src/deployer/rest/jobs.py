@@ -25,7 +25,7 @@ from deployer.rest.jobanswers import (
     task_answer,
 )
 from deployer.rest.jobrequests import JobRequest, JobRequests
-from deployer.rest.jobsight import is_seen, known_id, require_seen
+from deployer.rest.jobsight import is_seen, known_id, require_all, require_seen
 from deployer.rest.moments import Moment, Span
 from deployer.rest.paging import Cursor, Limit, PageQuery
 from deployer.rest.parts import Parts
@@ -120,7 +120,10 @@ class JobRoutes:
     @endpoint("DELETE", "/api/v1/jobs/<job>", needs=Permission.EXECUTE, returns=JobAnswer, statuses=(202,))
     async def cancel(self, caller: Caller, job: str) -> Answer:
         """End what has not started, kill what runs. The record stays until its retention."""
-        await self._require_seen(caller, job)
+        if caller.agents is not None:
+            record = await self._dispatcher.job(caller.company, known_id(job))
+            require_seen(caller, record)
+            require_all(caller, record)
         return Answer(job_answer(await self._dispatcher.cancel(caller, known_id(job))), 202)
 
     @endpoint("GET", "/api/v1/jobs/<job>/tasks", needs=Permission.READ, returns=TaskPage, query=PageQuery)

@@ -1,6 +1,6 @@
 """Which jobs are there for whom: those on agents that a caller may use."""
 
-from deployer.errors import NotFoundError
+from deployer.errors import ForbiddenError, NotFoundError
 from deployer.model.access import Caller
 from deployer.stores.jobs import JobRecord
 
@@ -11,6 +11,12 @@ def is_seen(caller: Caller, record: JobRecord) -> bool:
         return caller.agents is None or any(map(caller.sees, record.document.places))
     except ValueError:
         return False
+
+
+def require_all(caller: Caller, record: JobRecord) -> None:
+    """ForbiddenError for a job that is also on agents that the caller may not use: what is done is done to them."""
+    if not all(map(caller.sees, record.document.places)):
+        raise ForbiddenError("this job is also on agents that you may not use")
 
 
 def require_seen(caller: Caller, record: JobRecord) -> None:

@@ -369,7 +369,7 @@ def read_job(flat: list[bytes]) -> JobRecord:
     first, last, stream = (fields.get(name, b"") for name in (b"log_first", b"log_last", b"log_stream"))
     has_log = bool(stream and _ENTRY.fullmatch(first) and _ENTRY.fullmatch(last))
     return JobRecord(
-        document=_changed(document, change),
+        document=_changed(_grown(document, fields.get(b"added", b"").decode().split()), change),
         counts=_counts(fields),
         finished=_number(fields.get(b"finished")),
         log_stream=stream.decode() if has_log else None,
@@ -379,6 +379,16 @@ def read_job(flat: list[bytes]) -> JobRecord:
         changes=fields.get(b"changes", b"0").decode(),
         change=change,
     )
+
+
+def _grown(document: JobDocument, added: Sequence[str]) -> JobDocument:
+    """On more agents than it was submitted for; ValueError for what is none."""
+    if not added:
+        return document
+    _ = [AgentId.parse(one) for one in added]
+    agents = list(dict.fromkeys([*(document.agents or (document.target,)), *added]))
+    is_large = document.is_large or len(agents) > limits.AGENTS_PER_USER
+    return msgspec.structs.replace(document, agents=() if is_large else agents, is_large=is_large)
 
 
 def _changed(document: JobDocument, change: Change) -> JobDocument:

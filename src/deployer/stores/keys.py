@@ -39,6 +39,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:weight                       string bytes by kind of key; dpl:weigher  string  the master that weighs; expires
     dpl:mover                        string the master that takes commands from cmds_queue; expires
     dpl:probe                        -      never there: what would be written to see whether writes are taken
+    dpl:ended                        zset   <prefix>|<job> whose end others are to be told of, by their end
     dpl:deadlines                    zset   <company>/<task>@<agent> not started yet, by not_after
     dpl:plans                        zset   <prefix>|<job> whose plan is to be looked at, by when (Redis time, ms)
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
@@ -46,10 +47,12 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:open                   string number of open tasks
     dpl:c:<c>:job:<job>              hash   doc, sha, user, created, n:<STATE>, open, finished, log_stream/first/last
                                             plan (1 while tasks are to be made), rest, rest_state, rest_at (the end
-                                            of those that never were), dep:<job> (how one that it waits for ended)
+                                            of those that never were), dep:<job> (how one that it waits for ended),
+                                            added (agents that came later)
       …:tasks                        list   <task>@<agent>
       …:plan                         list   tasks to be made: agent or item (JSON);  …:more  string  what they share
-      …:next                         set    jobs that wait for this one
+      …:next                         set    jobs that wait for this one, or did
+      …:waiting                      set    those of them that are to be told of its end
     dpl:c:<c>:task:<task>@<agent>    hash   state, job, list, rank, item, ram, load, wire, by, result, times, runs,
                                             log_bytes, log_dropped,
                                             reply (cmds_queue_<id>), head (what stands before its results there)
@@ -103,6 +106,7 @@ AGENT_KEYS: Final = "dpl:keys"
 DEADLINES: Final = "dpl:deadlines"
 WEBHOOKS: Final = "dpl:webhooks"
 PLANS: Final = "dpl:plans"
+ENDED: Final = "dpl:ended"
 PLANS_DUE: Final = "plans"
 """What is said on WAKE when a plan has become due."""
 BREACHES: Final = "dpl:breaches"

@@ -17,6 +17,7 @@ from deployer.stores.redis import Redis
 Accepted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_JOB", "MANY"]
 Verdict = Literal["MADE", "FULL", "GONE"]
 LEASE_MS: Final = 15_000
+TOLD_TOGETHER: Final = 100
 
 
 class Need(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,6 +95,10 @@ class Plans:
         answer: bytes = await self._redis.run(scripts.PLAN, [keys.prefix(company)], arguments)
         return answer.decode()  # type: ignore[return-value]  # one of the script's words
 
+    async def tell(self) -> bool:
+        """Tell some jobs of the end of one that they wait for; whether there was one."""
+        return await self._redis.run(scripts.TELL, [keys.ENDED], [TOLD_TOGETHER]) is not None
+
     async def take(self) -> Taken | None:
         """A plan that is due, which no other master looks at meanwhile."""
         answer = await self._redis.run(scripts.TAKE_DUE, [keys.PLANS], [LEASE_MS])
@@ -150,7 +155,8 @@ class Plans:
 
     async def more(self, company: str, job: str, need: Need, planned: Sequence[Planned]) -> int | str:
         """Plan more tasks of an open job; the number of the first, or NONE, ENDED, FULL, MOST."""
-        arguments = [job, limits.TASKS_PER_JOB, limits.OPEN_PER_COMPANY, encode(need), *map(encode, planned)]
+        added = " ".join(dict.fromkeys(one.agent for one in planned if one.agent))
+        arguments = [job, limits.TASKS_PER_JOB, limits.OPEN_PER_COMPANY, encode(need), added, *map(encode, planned)]
         answer: int | bytes = await self._redis.run(scripts.MORE_TASKS, [keys.prefix(company)], arguments)
         text = answer if isinstance(answer, int) else answer.decode()
         return int(text) if str(text).isdigit() else text

@@ -90,10 +90,12 @@ local function move(prefix, task, job, from, to)
 end
 
 -- A job's plan may go on: whoever makes tasks looks at it at once.
-local function due(prefix, job)
+local function due(prefix, job, quiet)
   sound('dpl:plans', 'zset')
   redis.call('ZADD', 'dpl:plans', 0, prefix .. '|' .. job)
-  redis.call('PUBLISH', 'dpl:wake', 'plans')
+  if not quiet then
+    redis.call('PUBLISH', 'dpl:wake', 'plans')
+  end
 end
 
 -- How a job without open tasks ended: the worst of its tasks' ends.
@@ -107,19 +109,17 @@ local function outcome(key)
   return 'OK'
 end
 
--- A job has no open task any more; those that wait for it are told how it ended.
+-- A job has no open task any more. Those that wait for it are told how it ended by TELL, some at a time: they may be many.
 local function close(prefix, job, now)
   local key = prefix .. 'job:' .. job
   redis.pcall('HSET', key, 'finished', int(now))
   redis.call('ZADD', prefix .. 'finished', int(now), job)
   event(prefix, 'job.state', job, outcome(key))
   redis.call('PUBLISH', 'dpl:done', job)
-  local waiting = redis.pcall('SMEMBERS', key .. ':next')
-  for _, other in ipairs(waiting['err'] and {} or waiting) do
-    if redis.pcall('HEXISTS', prefix .. 'job:' .. other, 'plan') == 1 then
-      redis.call('HSET', prefix .. 'job:' .. other, 'dep:' .. job, outcome(key))
-      due(prefix, other)
-    end
+  if redis.call('EXISTS', key .. ':waiting') == 1 then
+    sound('dpl:ended', 'zset')
+    redis.call('ZADD', 'dpl:ended', int(now), prefix .. '|' .. job)
+    redis.call('PUBLISH', 'dpl:wake', 'plans')
   end
 end
 

@@ -5,6 +5,9 @@ local key = prefix .. 'job:' .. job
 sound(KEYS[2], 'zset')
 redis.call('ZREM', KEYS[2], prefix .. '|' .. job)
 if redis.pcall('HEXISTS', key, 'plan') ~= 1 then
+  if redis.pcall('HEXISTS', key, 'sha') == 1 then -- it gets no more tasks
+    redis.call('HSETNX', key, 'rest', ARGV[3])
+  end
   return 0
 end
 local now = now_ms()

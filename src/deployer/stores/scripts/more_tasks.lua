@@ -1,6 +1,6 @@
 -- MORE_TASKS: an open job gets more planned tasks.
--- KEYS: company prefix. ARGV: job, most tasks of a job, open limit, what its tasks need (JSON, for a job that had no plan), then the entries, without
--- their numbers: each gets `"n":<number>` in front.
+-- KEYS: company prefix. ARGV: job, most tasks of a job, open limit, what its tasks need (JSON, for a job that had no plan), agents that the
+-- job is on now as well (with blanks between), then the entries, without their numbers: each gets `"n":<number>` in front.
 -- Answers the number of the first one, or NONE, ENDED, FULL, MOST.
 local prefix, job = KEYS[1], ARGV[1]
 local key = prefix .. 'job:' .. job
@@ -11,7 +11,7 @@ end
 if known[2] or known[3] then
   return 'ENDED'
 end
-local n = #ARGV - 4
+local n = #ARGV - 5
 sound(key .. ':plan', 'list')
 sound(key .. ':tasks', 'list')
 local before = redis.call('LLEN', key .. ':plan') + redis.call('LLEN', key .. ':tasks')
@@ -24,9 +24,13 @@ if (tonumber(type(some) == 'string' and some or '') or 0) + n > tonumber(ARGV[3]
 end
 redis.call('SET', key .. ':more', ARGV[4], 'NX')
 for i = 1, n do
-  redis.call('RPUSH', key .. ':plan', '{"n":' .. int(before + i) .. ',' .. string.sub(ARGV[i + 4], 2))
+  redis.call('RPUSH', key .. ':plan', '{"n":' .. int(before + i) .. ',' .. string.sub(ARGV[i + 5], 2))
 end
 redis.call('HSET', key, 'plan', 1)
+if ARGV[5] ~= '' then
+  local added = read(key, 'added')[1]
+  redis.call('HSET', key, 'added', (added and added .. ' ' or '') .. ARGV[5])
+end
 count(key, 'n:BLOCKED', n)
 count(key, 'open', n)
 redis.call('INCRBY', prefix .. 'open', int(n))

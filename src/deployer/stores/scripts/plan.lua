@@ -27,7 +27,7 @@ end
 if not open then -- no number: it begins anew
   redis.call('UNLINK', prefix .. 'open')
 end
-redis.call('UNLINK', job .. ':tasks', job .. ':plan', job .. ':more', job .. ':next')
+redis.call('UNLINK', job .. ':tasks', job .. ':plan', job .. ':more', job .. ':next', job .. ':waiting')
 for i = 10 + waits, #ARGV do
   redis.call('RPUSH', job .. ':plan', ARGV[i])
 end
@@ -40,6 +40,9 @@ for i = 10, 9 + waits do
   local other = prefix .. 'job:' .. ARGV[i]
   if redis.call('HEXISTS', other, 'finished') == 1 then
     redis.call('HSET', job, 'dep:' .. ARGV[i], outcome(other))
+  else
+    sound(other .. ':waiting', 'set')
+    redis.call('SADD', other .. ':waiting', ARGV[1])
   end
   redis.call('SADD', other .. ':next', ARGV[1])
 end

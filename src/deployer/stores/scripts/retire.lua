@@ -30,7 +30,7 @@ for _, id in ipairs(old) do
   end
   gone = gone + 1
   if redis.call('EXISTS', job .. ':tasks') == 0 then
-    redis.call('UNLINK', job, job .. ':tasks', job .. ':plan', job .. ':more', job .. ':next')
+    redis.call('UNLINK', job, job .. ':tasks', job .. ':plan', job .. ':more', job .. ':next', job .. ':waiting')
     redis.call('ZREM', index, id)
   end
 end

@@ -60,6 +60,12 @@ def test_a_url_leads_somewhere(url: str, expected: Destination) -> None:
         ("http://224.0.0.1/", "not a public"),
         ("http://0.0.0.0/", "not a public"),
         ("http://100.64.0.1/", "not a public"),
+        ("http://192.88.99.1/", "not a public"),
+        ("http://[64:ff9b:1::7f00:1]/", "not a public"),
+        ("http://[fec0::1]/", "not a public"),
+        ("http://[::7f00:1]/", "not a public"),
+        ("http://[3fff::1]/", "not a public"),
+        ("http://[5f00::1]/", "not a public"),
     ],
 )
 def test_a_url_that_may_not_be_told_is_refused(url: str, message: str) -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from deployer.model import limits
 from deployer.model.access import Role
+from deployer.stores import keys
 from support.planned import ECHO, fleet, job, run_all, submit, tasks, until
+from support.seeded import COMPANY
 from support.served import Served, WireAgent
 
 
@@ -205,3 +207,36 @@ async def test_the_log_of_what_is_not_made_yet_is_empty_and_a_batch_on_one_agent
     for name in ("waits", "batch"):
         reply = await served.ask("GET", f"/api/v1/jobs/{name}/log")
         assert (reply.status, reply.json) == (200, {"items": [], "next": None})
+
+
+async def test_what_fits_on_no_agent_ever_is_refused(served: Served) -> None:
+    await fleet(served, 2, max_ram=1000, max_load=2.0)
+    for requires, pointer in (({"ram": 1001}, "/requires/ram"), ({"load": 2.5}, "/requires/load")):
+        reply = await submit(served, target="nid>=11", requires=requires)
+        assert (reply.status, reply.pointers) == (422, [pointer])
+    assert (await submit(served, target="nid>=11", requires={"ram": 1000, "load": 2})).status == 202
+
+
+async def test_long_data_comes_to_many_agents_in_several_steps(served: Served) -> None:
+    agents = await fleet(served, 12)
+    reply = await submit(served, target="nid>=11", data="x" * 400_000)
+    assert (reply.status, reply.json["state"]) == (202, "BLOCKED")
+    await until(served, "j", QUEUED=12)
+    assert await run_all(agents) == ["j"] * 12
+    assert (await served.ask("POST", "/api/v1/jobs/j/rerun", json={})).code == "nothing_to_rerun"
+
+
+async def test_what_has_ended_keeps_no_command_and_runs_again_with_its_data(served: Served, agent: WireAgent) -> None:
+    await submit(served, target="1:7", data="told once")
+    (first,) = await agent.poll(wait_s=0)
+    await agent.run("j", state="ERROR")
+    assert await served.seeded.redis.call("HEXISTS", keys.task(COMPANY, "j", agent.agent), "wire") == 0
+    assert (await served.ask("POST", "/api/v1/jobs/j/rerun", json={"id": "k"})).status == 202
+    (second,) = await agent.poll(wait_s=0)
+    assert (second["id"], second["data_sha256"]) == ("k", first["data_sha256"])
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T23:59:59Z"])
+async def test_a_time_at_the_end_of_the_calendar_is_one(served: Served, moment: str) -> None:
+    reply = await submit(served, target="1:1", not_after=moment)
+    assert reply.status == 202, reply.body

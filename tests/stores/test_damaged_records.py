@@ -317,6 +317,7 @@ def _live_through(redis: Resp, harm: list[tuple[bool, str, bytes]], moment: int)
             "eve",
             1,
             0,
+            "",
             "a",
             AGENT,
             wire("a"),

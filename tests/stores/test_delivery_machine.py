@@ -136,7 +136,7 @@ class Delivery(RuleBasedStateMachine):
             parts += (name.id, name.agent, wire, job.reply, b'"id":"%b"' % id_.encode() if job.reply else b"")
         bounds = [limits.queue, limits.open]
         fixed = [id_, job.sha, b"{}", NOW + number, job.not_after, *bounds]
-        fixed += [USUAL if place in PRIORITIES else place, "eve", len(job.tasks), PRIORITIES.get(place, 0)]
+        fixed += [USUAL if place in PRIORITIES else place, "eve", len(job.tasks), PRIORITIES.get(place, 0), ""]
         expected = self.model.submit(id_, job, wires, place, limits)
         assert self.scripts.run(scripts.SUBMIT, [PREFIX], *fixed, *parts).decode() == expected
         if expected == "OK":

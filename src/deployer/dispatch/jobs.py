@@ -27,7 +27,7 @@ from deployer.protocol.results import Result
 from deployer.protocol.states import FINAL, TaskState
 from deployer.stores import keys
 from deployer.stores.jobs import Cancelled, JobDocument, JobRecord, Jobs, NewTask, Places, TaskRecord
-from deployer.stores.plans import Need, Plans
+from deployer.stores.plans import Need, Plans, encode
 
 _PAGE = 100
 SIGNED_A_TURN: Final = 50
@@ -74,7 +74,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     def has_plan(self) -> bool:
         """Whether its tasks are made later than the job."""
         waits = bool(self.items or self.depends_on or self.requires or self.size or self.max_failures)
-        return waits or self.total > limits.TASKS_AT_ONCE
+        return waits or self.total > limits.TASKS_AT_ONCE or self.total * len(self.data) > limits.BYTES_AT_ONCE
 
     def planned(self) -> list[Planned]:
         """Its tasks, before they are made."""
@@ -126,7 +126,9 @@ class Dispatcher:
     async def _store(self, company: str, document: JobDocument, new: NewJob) -> str:
         """With all its tasks."""
         tasks = [task async for task in self._tasks_of(company, document, new)]
-        return await self._jobs.submit(company, document, _fingerprint(new), tasks, control=new.cmd in CONTROL)
+        shared = encode(Need(data=new.data)) if new.data else b""
+        is_control = new.cmd in CONTROL
+        return await self._jobs.submit(company, document, _fingerprint(new), tasks, control=is_control, shared=shared)
 
     async def _plan(self, company: str, document: JobDocument, new: NewJob) -> str:
         """With its tasks planned."""

@@ -10,6 +10,7 @@ from deployer.dispatch.signer import Signer
 from deployer.errors import ConflictError, InvalidError, NotFoundError, QueueFullError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.failpoints import reach
+from deployer.model import limits
 from deployer.model.access import Caller
 from deployer.model.batches import with_item
 from deployer.model.changes import Change, has_time_limit
@@ -56,8 +57,9 @@ class OpenJobs:
         mark, now = secrets.token_hex(4), epoch_ms(self._wall)
         whole, start = change.over(before.change), 0
         data = "" if change.max_time is None else await self.data(company, before.document.id)
+        a_change = max(1, min(A_CHANGE, limits.BYTES_AT_ONCE // (len(data) + len(bytes(before.document.args)) + 1)))
         while True:
-            found = await self._jobs.tasks_at(company, before.document.id, start, A_CHANGE)
+            found = await self._jobs.tasks_at(company, before.document.id, start, a_change)
             told = [
                 self._told(company, before, change, data, (one, one.agent, mark, now))
                 for one in found
@@ -70,7 +72,7 @@ class OpenJobs:
                 if answer == "CHANGED":
                     return False
                 _require_open(answer)
-            if len(found) < A_CHANGE:
+            if len(found) < a_change:
                 return True
             start += len(found)
 

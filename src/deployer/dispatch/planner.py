@@ -11,7 +11,7 @@ from deployer.dispatch.signer import Signer
 from deployer.dispatch.standing import standing
 from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
 from deployer.kit.failpoints import reach
-from deployer.model import plans
+from deployer.model import limits, plans
 from deployer.model.batches import with_item
 from deployer.model.plans import End, Make, Planned, step
 from deployer.protocol import codes
@@ -19,13 +19,15 @@ from deployer.protocol.ids import AgentId
 from deployer.protocol.results import Result
 from deployer.stores.plans import Made, Plan, Plans, Taken, Verdict, encode
 
-LOOK_AGAIN_MS: Final = 15_000
-"""What a plan waits for wakes who looks at it; this is for what was missed, and for its `not_after`."""
-ROOM_MS: Final = 2_000
+LOOK_AGAIN_MS: Final = 300_000
+"""What a plan waits for makes it due, in the script in which it happens; this is for what nobody thought of."""
+ROOM_MS: Final = 5_000
 """How soon one is looked at again that found no agent with room: others than its own tasks may have made some."""
 TURNS: Final = 20
 """So many lots of tasks of one plan are made before the next plan has its turn."""
 SIGNED_A_TURN: Final = 50
+ENVELOPE: Final = 1_000
+"""What a command has beside its data and arguments, in characters, at most about so many."""
 
 
 class Planner:
@@ -78,7 +80,7 @@ class Planner:
                 self.ended += await self._plans.end(taken.company, taken.job, next_step.state, result_of(next_step))
                 return None
             if not isinstance(next_step, Make):
-                return LOOK_AGAIN_MS
+                return _look_again_ms(plan.job.document.not_after - epoch_ms(self._wall))
             if not plan.planned:
                 await self._give_up(taken)
                 return None
@@ -88,9 +90,12 @@ class Planner:
         return 0
 
     async def _make(self, company: str, plan: Plan, most: int, seating: Seating) -> Sequence[Verdict] | None:
-        some = plan.planned[:most]
-        agents = await seating.agents(plan, some)
         document = plan.job.document
+        each = len(plan.need.data) + len(bytes(document.args)) + ENVELOPE
+        some = plan.planned[: max(1, min(most, limits.BYTES_AT_ONCE // each))]
+        agents = await seating.agents(plan, some)
+        if not any(agents) and not (some[0].agent and len(plan.planned) == plans.MADE_TOGETHER):
+            return ["FULL"] * len(some)  # those behind them are alike, or there are none: all stays as it is
         made: list[Made] = []
         for number, (raw, planned, place) in enumerate(zip(plan.raw, some, agents, strict=False), 1):
             if place is None:
@@ -123,6 +128,11 @@ class Planner:
         document, task = plan.job.document, planned.task_id(plan.job.document.id)
         args = None if planned.item is None else with_item(bytes(document.args), planned.item)
         return self._signer.wire(company, document, (task, agent), plan.need.data, args)
+
+
+def _look_again_ms(left: int) -> int:
+    """Not long after a job's `not_after`, in any case."""
+    return min(max(left, 0) + 1000, LOOK_AGAIN_MS)
 
 
 _encode = msgspec.json.Encoder().encode

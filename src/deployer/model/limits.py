@@ -6,6 +6,8 @@ QUEUE_PER_AGENT: Final = 10_000
 TASKS_PER_JOB: Final = 10_000
 TASKS_AT_ONCE: Final = 250
 """A job with more tasks has a plan: one script that stores more would hold up Redis, and all who wait for it."""
+BYTES_AT_ONCE: Final = 2_000_000
+"""So many characters of data and arguments one script stores; what has more is stored in several steps."""
 DEPENDENCIES: Final = 100
 """So many jobs a job may wait for."""
 PRIORITY: Final = 1000

@@ -29,6 +29,9 @@ PATIENCE_MS: Final = 86_400_000
 """What could not be told for so long is left out."""
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+_OTHERS: Final = [ipaddress.ip_network(text) for text in ("192.88.99.0/24", "3fff::/20")]
+"""Global by the tables of some Pythons, and nobody's web server."""
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
 
 EventTypes = Annotated[
@@ -91,10 +94,18 @@ def literal(host: str) -> Address | None:
 def require_allowed(address: Address, allowed: Sequence[Network]) -> None:
     """ValueError for an address that is not public and in none of these networks."""
     for one in _meant(address):
-        if not one.is_global or one.is_multicast:
+        if not _is_public(one):
             if any(one.version == network.version and one in network for network in allowed):
                 continue
             raise ValueError(f"{one} is not a public address; the operator may allow its network (webhook_networks)")
+
+
+def _is_public(address: Address) -> bool:
+    if not address.is_global or address.is_multicast:
+        return False
+    if any(address.version == network.version and address in network for network in _OTHERS):
+        return False
+    return isinstance(address, ipaddress.IPv4Address) or address in _UNICAST
 
 
 def _meant(address: Address) -> list[Address]:

@@ -1,7 +1,15 @@
 """Times as people and programs read them: ISO 8601 in UTC with milliseconds and `Z`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def epoch_ms_of(moment: datetime) -> int:
+    """A time with an offset as epoch milliseconds; also those at the ends of the calendar, which UTC does not have."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """What a client asks for, checked before it becomes a job: command, arguments, target, rights."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ from deployer.protocol.codecs import Misfit, NotJson, convert
 from deployer.protocol.commands import ARGUMENTS, MAX_DATA_BYTES, SCRIPT_COMMANDS, ExecuteArgs, KillArgs
 from deployer.protocol.ids import AgentId, JobId
 from deployer.protocol.scripts import ScriptArgs
+from deployer.protocol.times import epoch_ms_of
 from deployer.rest.fleet import Fleet
 from deployer.rest.idempotency import Identified
 from deployer.rest.jobsight import require_seen
@@ -34,6 +35,8 @@ ARGUMENTS_IN_DATA = frozenset({"kill", "get_process_stats", "get_processes_stats
 
 NOWHERE: Final = AgentId(0, 0)
 """No agent has this number."""
+LOOKED_AT: Final = 1000
+"""Of more agents it is not asked whether a task would fit on one of them."""
 EVERYTHING: Final = Rolling(max_failures=None)
 """All tasks at once, whatever fails."""
 
@@ -93,6 +96,8 @@ class JobRequests:
         meant = await self._meant(caller, body) if agents is None else Meant(agents)
         args = await self._arguments(caller, body, meant.agents)
         await self._require_allowed(caller, args, meant.agents)
+        if body.requires is not None:
+            await self._require_room(caller, meant.agents, body.requires)
         depends_on = _dependencies(body)
         await self._require_seen(caller, depends_on)
         rolling = body.rolling or EVERYTHING
@@ -104,7 +109,7 @@ class JobRequests:
             target=body.target,
             agents=meant.agents,
             fanout=body.fanout,
-            not_after=None if body.not_after is None else int(body.not_after.astimezone(UTC).timestamp() * 1000),
+            not_after=None if body.not_after is None else epoch_ms_of(body.not_after),
             items=_items(body, args),
             depends_on=depends_on,
             requires=body.requires,
@@ -137,6 +142,14 @@ class JobRequests:
         loads = await self._activities.loads([one.id for one in found])
         places = [Place(one.id, one.state == "online", load) for one, load in zip(found, loads, strict=True)]
         return placed(places, body.fanout)
+
+    async def _require_room(self, caller: Caller, agents: Sequence[AgentId], wanted: Requires) -> None:
+        """InvalidError for more than any of these agents may ever have."""
+        records = await self._agents.those(caller.company, agents[:LOOKED_AT])
+        for name, asked in (("ram", wanted.ram), ("load", wanted.load)):
+            most = [getattr(one.traits, f"max_{name}") for one in records]
+            if most and len(agents) <= LOOKED_AT and all(one is not None and one < asked for one in most):
+                raise InvalidError(f"/requires/{name}", f"no agent of this target may have more than {max(most):g}")
 
     async def _require_seen(self, caller: Caller, others: Sequence[Dependency]) -> None:
         """What is on none of the caller's agents is as what is not there; that is what SUBMIT looks at."""

@@ -1,7 +1,7 @@
 """What clients ask of schedules, checked before it is kept: times that come, and a job that would be taken now."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -15,6 +15,7 @@ from deployer.model.cron import LAST_MS, BadCron, BadZone, Cron
 from deployer.model.schedules import CatchUp, CronText, Jitter, Overlap, Period, Schedule, ScheduleName, Zone
 from deployer.protocol.codecs import Misfit, NotJson, convert
 from deployer.protocol.ids import AgentId
+from deployer.protocol.times import epoch_ms_of
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.stores.agents import Agents
 
@@ -174,7 +175,7 @@ def kept_job(job: JobRequest) -> Raw:
 
 
 def _ms(pointer: str, moment: datetime) -> int:
-    ms = int(moment.astimezone(UTC).timestamp() * 1000)
+    ms = epoch_ms_of(moment)
     if not 0 <= ms < LAST_MS:
         raise InvalidError(pointer, "a time between the years 1970 and 2200")
     return ms

@@ -1,7 +1,7 @@
 """Tokens of users and for joining: made (and shown once), listed, revoked; who the caller is."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -12,7 +12,7 @@ from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model import limits
 from deployer.model.access import Caller, Permission, Role, lesser
 from deployer.protocol.ids import GridId
-from deployer.protocol.times import iso
+from deployer.protocol.times import epoch_ms_of, iso
 from deployer.rest.answers import Answer
 from deployer.rest.endpoint import endpoint
 from deployer.rest.users import is_self, require_above
@@ -211,7 +211,7 @@ class TokenRoutes:
 def _expiry(asked: datetime | None, now: int, most_ms: int | None) -> int | None:
     if asked is None:
         return None
-    expires = int(asked.astimezone(UTC).timestamp() * 1000)
+    expires = epoch_ms_of(asked)
     if expires <= now:
         raise InvalidError("/expires", "this time has passed")
     if most_ms is not None and expires > now + most_ms:

@@ -155,11 +155,19 @@ class Jobs:
         self._redis = redis
 
     async def submit(
-        self, company: str, document: JobDocument, sha: str, tasks: Sequence[NewTask], *, control: bool = False
+        self,
+        company: str,
+        document: JobDocument,
+        sha: str,
+        tasks: Sequence[NewTask],
+        *,
+        control: bool = False,
+        shared: bytes = b"",
     ) -> Submitted:
         """Store a job with its tasks and queue them, all or nothing; durable when this returns OK.
 
-        `control`: before all that waits, and also to an agent that has no room for more.
+        `control`: before all that waits, and also to an agent that has no room for more. `shared`: what the tasks have
+        in common and later ones get too (`plans.Need`).
         """
         arguments: list[object] = [
             document.id,
@@ -173,6 +181,7 @@ class Jobs:
             document.user,
             len(tasks),
             document.priority,
+            shared,
         ]
         for task in tasks:
             arguments += (task.id, str(task.agent), task.wire, task.reply, task.head)
@@ -276,7 +285,7 @@ class Jobs:
         return [read(key, _read_result, one) for one in await self._redis.read("ZRANGE", key, first, first + count - 1)]
 
     async def data(self, company: str, job_id: str) -> str:
-        """What a job's tasks get as data: it stands in the command of the first."""
+        """What tasks of an older job get as data: it stands in the command of the first, as long as this is open."""
         first = await self._redis.read("LINDEX", f"{keys.job(company, job_id)}:tasks", 0)
         if not first:
             return ""

@@ -203,7 +203,8 @@ def _text(value: object) -> object:
 
 def _room(held: Sequence[bytes | None] | None, *sizes: int | None) -> Room:
     ram, load = (_number(one) for one in held or (None, None))
-    return Room(sum(one or 0 for one in sizes), ram, load)
+    jobs = sum(one or 0 for one in sizes)
+    return Room(jobs, ram, load) if jobs else Room(0, 0, 0)  # what nobody holds any more was left by a damaged record
 
 
 def _number(raw: bytes | None) -> int:

@@ -201,6 +201,7 @@ end
 local function finish(prefix, id, job, from, to, result, now)
   local task = prefix .. 'task:' .. id
   redis.call('HSET', task, 'result', result, 'finished', int(now))
+  redis.call('HDEL', task, 'wire') -- it may be long, and is kept for days
   move(prefix, task, job, from, to)
   processed(id, to, now)
   local its = redis.call('HMGET', task, 'reply', 'head', 'ram', 'load')

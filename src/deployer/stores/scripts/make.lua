@@ -44,6 +44,9 @@ local function verdict(i)
   if redis.call('LLEN', agent .. ':queue') + redis.call('ZCARD', agent .. ':ranked') >= tonumber(ARGV[5]) then
     return 'FULL'
   end
+  if load_of(agent) == 0 then -- what is held by nobody was left by a damaged record
+    redis.call('HDEL', agent, 'held_ram', 'held_load')
+  end
   local has_room = within(agent, 'held_ram', ARGV[i + 5], ARGV[i + 7]) and within(agent, 'held_load', ARGV[i + 6], ARGV[i + 8])
   return has_room and (ARGV[i + 9] == '' or load_of(agent) < tonumber(ARGV[i + 9])) and 'MADE' or 'FULL'
 end

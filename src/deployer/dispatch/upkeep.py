@@ -15,6 +15,7 @@ from deployer.stores.companies import Companies
 from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
 from deployer.stores.logs import Logs
+from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
 from deployer.stores.server import memory_use
 
@@ -31,6 +32,8 @@ class Upkeep(MultiService):
         self._redis = redis
         self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
         self._installations, self._companies = Installations(redis), Companies(redis)
+        self._plans = Plans(redis)
+        self._places: dict[str, int] = {}
         self._wall = wall
         self._clock = clock
         for what, period_s, work in (
@@ -39,6 +42,7 @@ class Upkeep(MultiService):
             ("tasks of revoked agents", 2.0, self._revoked),
             ("retention", 30.0, self._retention),
             ("memory watch", 5.0, self._watch_memory),
+            ("indexes of what is due", 30.0, self._reindex),
         ):
             self.every(what, period_s, work)
 
@@ -85,6 +89,10 @@ class Upkeep(MultiService):
         for _ in range(ROUNDS):
             if not await self._logs.trim(company):
                 return
+
+    async def _reindex(self) -> None:
+        companies = await self._installations.companies()
+        self._places = {one: await self._plans.reindex(one, self._places.get(one, 0)) for one in companies}
 
     async def _watch_memory(self) -> None:
         self._memory_use = await memory_use(self._redis)

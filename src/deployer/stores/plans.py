@@ -18,6 +18,7 @@ Accepted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_JOB", "MANY"]
 Verdict = Literal["MADE", "FULL", "GONE"]
 LEASE_MS: Final = 15_000
 TOLD_TOGETHER: Final = 100
+REINDEXED: Final = 1000
 
 
 class Need(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,6 +95,15 @@ class Plans:
         ]
         answer: bytes = await self._redis.run(scripts.PLAN, [keys.prefix(company)], arguments)
         return answer.decode()  # type: ignore[return-value]  # one of the script's words
+
+    async def reindex(self, company: str, place: int) -> int:
+        """See that all plans, schedules and webhooks of a company are looked at in time; a part of them each time.
+
+        The next place in the list of jobs, 0 at its end.
+        """
+        named = [keys.prefix(company), keys.PLANS, keys.SCHEDULES, keys.FIRINGS, keys.WEBHOOKS]
+        following: int = await self._redis.run(scripts.REINDEX, named, [place, REINDEXED])
+        return following
 
     async def tell(self) -> bool:
         """Tell some jobs of the end of one that they wait for; whether there was one."""

@@ -67,7 +67,11 @@ end
 
 -- One more entry for a company's event stream. Who follows is woken at most twenty times a second, and looks once more after that.
 local function event(prefix, kind, subject, state)
-  redis.pcall('XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state)
+  local args = { 'XADD', prefix .. 'events', 'MAXLEN', '~', '100000', '*', 'type', kind, 'subject', subject, 'state', state }
+  if type(redis.pcall(unpack(args))) == 'table' then -- an error: no stream lies there
+    sound(prefix .. 'events', 'stream')
+    redis.pcall(unpack(args))
+  end
   if redis.call('SET', prefix .. 'events:told', '', 'NX', 'PX', 50) then
     redis.call('PUBLISH', 'dpl:wake', prefix .. 'events')
   end

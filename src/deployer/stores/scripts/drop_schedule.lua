@@ -6,6 +6,10 @@ local known = read(key, 'version', 'name')
 if known[1] ~= ARGV[2] then
   return known[1] and 'CHANGED' or 'GONE'
 end
+sound('dpl:schedules', 'zset')
+sound('dpl:firings', 'zset')
+sound(prefix .. 'schedules', 'zset')
+sound(prefix .. 'schedules:names', 'hash')
 redis.call('ZREM', 'dpl:schedules', prefix .. '|' .. id)
 redis.call('ZREM', 'dpl:firings', prefix .. '|' .. id)
 redis.call('ZREM', prefix .. 'schedules', id)

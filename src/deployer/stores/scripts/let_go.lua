@@ -5,6 +5,7 @@ if read(key, 'owner')[1] ~= ARGV[3] then
   return 0
 end
 redis.call('HDEL', key, 'owner')
+sound(KEYS[1], 'zset')
 if (counted('LLEN', key .. ':waiting') or 0) > 0 then
   redis.call('ZADD', KEYS[1], 'XX', int(now_ms() + tonumber(ARGV[4])), ARGV[1])
 else

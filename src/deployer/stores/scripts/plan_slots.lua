@@ -10,6 +10,8 @@ local known = read(key, 'version', 'next')
 if known[1] ~= ARGV[2] or known[2] ~= ARGV[3] then
   return 0
 end
+sound('dpl:schedules', 'zset')
+sound('dpl:firings', 'zset')
 local member = prefix .. '|' .. id
 if #ARGV >= 10 then
   sound(key .. ':waiting', 'list')

@@ -4,6 +4,9 @@
 -- Answers OK, GONE, CHANGED, TAKEN, FULL.
 local prefix, id, name = KEYS[1], ARGV[1], ARGV[2]
 local key, names = prefix .. 'schedule:' .. id, prefix .. 'schedules:names'
+sound(names, 'hash')
+sound(prefix .. 'schedules', 'zset')
+sound('dpl:schedules', 'zset')
 local known = read(key, 'version', 'planned', 'name')
 if ARGV[3] ~= '' and (known[1] ~= ARGV[3] or (known[2] or '0') ~= ARGV[6]) then
   return known[1] and 'CHANGED' or 'GONE'

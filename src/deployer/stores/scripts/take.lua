@@ -2,6 +2,7 @@
 -- KEYS: all that have such. ARGV: owner, ms of the lease, how many at most, and the one that is wanted (empty: any).
 -- Answers those that are taken, as <prefix>|<id>.
 local now = now_ms()
+sound(KEYS[1], 'zset')
 local found
 if ARGV[4] == '' then
   found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'LIMIT', 0, ARGV[3])

@@ -23,7 +23,7 @@ if ARGV[3] == '' then
   redis.call('ZREM', index, id)
   return 'OK'
 end
-redis.call('HSET', key, 'version', ARGV[3], 'doc', ARGV[4])
+redis.call('HSET', key, 'version', ARGV[3], 'doc', ARGV[4], 'paused', ARGV[6])
 redis.call('HDEL', key, 'failures', 'since', 'gone')
 if ARGV[5] ~= '' then
   redis.call('HSET', key, 'secret', ARGV[5])

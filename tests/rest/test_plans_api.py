@@ -2,6 +2,7 @@
 
 import pytest
 
+from deployer.kit.clock import sleep
 from deployer.model import limits
 from deployer.model.access import Role
 from deployer.stores import keys
@@ -103,7 +104,13 @@ async def test_a_job_that_waits_is_cancelled_like_any_other(served: Served, agen
 
 @pytest.mark.parametrize(
     ("wanted", "pointer"),
-    [(["none"], "/depends_on"), (["j"], "/depends_on/0"), (["a", "a"], "/depends_on/1"), ([""], "/depends_on/0")],
+    [
+        (["none"], "/depends_on/0"),
+        (["a", "none"], "/depends_on/1"),
+        (["j"], "/depends_on/0"),
+        (["a", "a"], "/depends_on/1"),
+        ([""], "/depends_on/0"),
+    ],
 )
 async def test_what_cannot_be_waited_for_is_refused(served: Served, wanted: object, pointer: str) -> None:
     await submit(served, "a", target="1:1")
@@ -124,7 +131,7 @@ async def test_a_job_of_another_company_and_one_on_hidden_agents_are_as_none(ser
     hidden = await served.ask("POST", "/api/v1/jobs", json=mine, token=limited)
     missing = await served.ask("POST", "/api/v1/jobs", json=nothing, token=limited)
     assert (hidden.status, hidden.code, hidden.pointers) == (422, missing.code, missing.pointers)
-    assert hidden.json["detail"] == missing.json["detail"]
+    assert hidden.json["detail"].replace("hidden", "nothing") == missing.json["detail"]
     assert (await served.ask("GET", "/api/v1/jobs/hidden", token=theirs)).status == 404
 
 
@@ -240,3 +247,20 @@ async def test_what_has_ended_keeps_no_command_and_runs_again_with_its_data(serv
 async def test_a_time_at_the_end_of_the_calendar_is_one(served: Served, moment: str) -> None:
     reply = await submit(served, target="1:1", not_after=moment)
     assert reply.status == 202, reply.body
+
+
+async def test_what_waits_for_room_gets_it_by_its_priority_as_soon_as_there_is_some(served: Served) -> None:
+    (agent,) = await fleet(served, 1, max_load=1.0)
+    await submit(served, "first", target="1:11", requires={"load": 1})
+    await until(served, "first", QUEUED=1)
+    for name, priority in (("low", 1), ("high", 10), ("middle", 5)):
+        await submit(served, name, target="1:11", requires={"load": 1}, priority=priority)
+    redis = served.seeded.redis
+    while await redis.call("ZCARD", f"{keys.prefix(COMPANY)}hungry") < 3:
+        await sleep(served.clock, 0.01)
+    assert (await served.ask("PATCH", "/api/v1/jobs/low", json={"priority": 20})).status == 200
+    order = []
+    for name in ("first", "low", "high", "middle"):
+        await until(served, name, QUEUED=1)
+        order += await run_all([agent])
+    assert order == ["first", "low", "high", "middle"]

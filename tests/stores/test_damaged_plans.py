@@ -27,13 +27,24 @@ _fields = st.sampled_from(
         (JOB, name)
         for name in ("plan", "sha", "doc", "open", "n:BLOCKED", "n:QUEUED", "n:ERROR", "changes", "change", "finished")
     ]
-    + [(JOB, name) for name in ("rest", "rest_state", "rest_at", "dep:b", "begun", "added")]
+    + [(JOB, name) for name in ("rest", "rest_state", "rest_at", "dep:b", "begun", "added", "priority")]
     + [(TASK, name) for name in ("state", "job", "rank", "ram", "load", "item", "list", "wire", "sent")]
     + [(keys.agent(AGENT), name) for name in ("held_ram", "held_load", "ranks")]
 )
 _values = st.sampled_from([b"", b"-1", b"1e400", b"nan", b"\xff\xfe", b"{}", b"9" * 400, b"OK", b"QUEUED", b"0"])
 _keys = st.sampled_from(
-    [f"{JOB}:plan", f"{JOB}:more", f"{JOB}:next", f"{JOB}:waiting", keys.ENDED, f"{JOB}:tasks", JOB, TASK, keys.PLANS]
+    [
+        f"{JOB}:plan",
+        f"{JOB}:more",
+        f"{JOB}:next",
+        f"{JOB}:waiting",
+        keys.ENDED,
+        f"{JOB}:tasks",
+        JOB,
+        TASK,
+        keys.PLANS,
+        f"{PREFIX}hungry",
+    ]
     + [f"{keys.agent(AGENT)}{name}" for name in (":queue", ":ranked", ":inflight", ":running", ":control")]
 )
 _kinds = st.sampled_from([("SET", "x"), ("RPUSH", "x"), ("SADD", "x"), ("ZADD", "1", "x"), ("HSET", "x", "y")])
@@ -64,7 +75,7 @@ def _live_through(redis: Resp, harm: list[Any], moment: int) -> None:
         shared = ["a", 0, 0, 5, 100, NOW * 2, OK, list_]
         return run(scripts.MAKE, [PREFIX], *shared, ENTRY, "a", one, "wire", "7", 5, 5, 100, 100, 9)
 
-    job = ["a", "sha", "{}", NOW, NOW * 2, 100, "eve", "{}"]
+    job = ["a", "sha", "{}", NOW, NOW * 2, 100, "eve", "{}", 3]
     steps = [
         lambda: run(scripts.PLAN, [PREFIX], *job, 0, ENTRY, ENTRY, ENTRY),
         lambda: run(scripts.PLAN, [PREFIX], "b", *job[1:], 1, "a", ENTRY),

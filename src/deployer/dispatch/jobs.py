@@ -121,6 +121,9 @@ class Dispatcher:
             return JobRecord(document, {state: new.total}, None, None, "", ""), True
         if answer == "DUP":
             return await self._same(caller, document.id), False
+        if answer.startswith("NO_JOB:"):
+            number = int(answer.removeprefix("NO_JOB:"))
+            raise no_such_job(number, document.depends_on[number].id)
         raise _refusal(answer)
 
     async def _store(self, company: str, document: JobDocument, new: NewJob) -> str:
@@ -311,9 +314,9 @@ def _head(document: JobDocument, agent: AgentId) -> bytes:
     return _encode(known)[1:-1]
 
 
-def no_such_job() -> InvalidError:
-    """What is said of one to wait for."""
-    return InvalidError("/depends_on", "one of these jobs does not exist", "no_such_job")
+def no_such_job(number: int, job: str) -> InvalidError:
+    """What is said of one to wait for, the so manieth of them."""
+    return InvalidError(f"/depends_on/{number}", f"job {job} does not exist", "no_such_job")
 
 
 def _refusal(answer: str) -> Exception:
@@ -323,8 +326,6 @@ def _refusal(answer: str) -> Exception:
         return QueueFullError("too many jobs wait already: try again later")
     if answer == "MANY":
         return InvalidError("/depends_on", "a thousand jobs wait for one of these already, which is the most")
-    if answer == "NO_JOB":
-        return no_such_job()
     return InvalidError("/target", "no agent matches this target", "no_matching_agent")
 
 

@@ -86,6 +86,7 @@ class Planner:
                 return None
             verdicts = await self._make(taken.company, plan, next_step.most, seating)
             if verdicts is not None and not any(one != "FULL" for one in verdicts):
+                await self._plans.wait_for_room(taken.company, plan.job)
                 return ROOM_MS
         return 0
 

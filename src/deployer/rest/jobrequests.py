@@ -155,11 +155,11 @@ class JobRequests:
         """What is on none of the caller's agents is as what is not there; that is what SUBMIT looks at."""
         if caller.agents is None:
             return
-        for one in others:
+        for number, one in enumerate(others):
             try:
                 require_seen(caller, await self._dispatcher.job(caller.company, one.id))
             except NotFoundError:
-                raise no_such_job() from None
+                raise no_such_job(number, one.id) from None
 
     async def _arguments(self, caller: Caller, body: JobRequest, agents: Sequence[AgentId]) -> Struct:
         try:

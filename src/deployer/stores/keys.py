@@ -44,6 +44,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:plans                        zset   <prefix>|<job> whose plan is to be looked at, by when (Redis time, ms)
     dpl:c:<c>:jobs                   zset   <created>:<job>, by name
     dpl:c:<c>:finished               zset   jobs by end
+    dpl:c:<c>:hungry                 zset   jobs that wait for room on an agent, by their priority
     dpl:c:<c>:open                   string number of open tasks
     dpl:c:<c>:job:<job>              hash   doc, sha, user, created, n:<STATE>, open, finished, log_stream/first/last
                                             plan (1 while tasks are to be made), rest, rest_state, rest_at (the end

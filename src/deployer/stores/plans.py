@@ -14,7 +14,6 @@ from deployer.stores import keys, scripts
 from deployer.stores.jobs import JobDocument, JobRecord, read_job
 from deployer.stores.redis import Redis
 
-Accepted = Literal["OK", "DUP", "CONFLICT", "FULL", "NO_JOB", "MANY"]
 Verdict = Literal["MADE", "FULL", "GONE"]
 LEASE_MS: Final = 15_000
 TOLD_TOGETHER: Final = 100
@@ -77,8 +76,11 @@ class Plans:
 
     async def accept(
         self, company: str, document: JobDocument, sha: str, need: Need, planned: Sequence[Planned]
-    ) -> Accepted:
-        """Store a job with all its tasks planned; durable when this returns OK."""
+    ) -> str:
+        """Store a job with all its tasks planned; durable when this returns OK.
+
+        Else DUP, CONFLICT, FULL, MANY (too many jobs wait for one of these), or NO_JOB:<which of those it waits for>.
+        """
         waits = [one.id for one in document.depends_on]
         arguments: list[object] = [
             document.id,
@@ -89,12 +91,13 @@ class Plans:
             limits.OPEN_PER_COMPANY,
             document.user,
             encode(need),
+            document.priority,
             len(waits),
             *waits,
             *map(encode, planned),
         ]
         answer: bytes = await self._redis.run(scripts.PLAN, [keys.prefix(company)], arguments)
-        return answer.decode()  # type: ignore[return-value]  # one of the script's words
+        return answer.decode()
 
     async def reindex(self, company: str, place: int) -> int:
         """See that all plans, schedules and webhooks of a company are looked at in time; a part of them each time.
@@ -121,6 +124,10 @@ class Plans:
         """It was looked at; None: there is nothing more to be looked for."""
         again = "" if look_again_ms is None else look_again_ms
         await self._redis.run(scripts.LEAVE_DUE, [keys.PLANS], [taken.member, taken.score, again])
+
+    async def wait_for_room(self, company: str, job: JobRecord) -> None:
+        """Have the job looked at when there is room on an agent, before others with a lower priority."""
+        await self._redis.call("ZADD", f"{keys.prefix(company)}hungry", -job.document.priority, job.document.id)
 
     async def look(self, company: str, job: str, count: int) -> Plan | None:
         """The job and the next planned tasks; None when it has no plan. ValueError when it is damaged."""

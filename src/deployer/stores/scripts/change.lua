@@ -17,6 +17,11 @@ if changes ~= ARGV[2] and changes ~= ARGV[3] then
   return 'CHANGED'
 end
 redis.call('HSET', key, 'changes', ARGV[3], 'change', ARGV[4])
+if ARGV[5] ~= '' then
+  redis.call('HSET', key, 'priority', ARGV[5])
+  sound(prefix .. 'hungry', 'zset')
+  redis.call('ZADD', prefix .. 'hungry', 'XX', -tonumber(ARGV[5]), job)
+end
 if changes == ARGV[2] then
   event(prefix, 'job.changed', job, '')
 end

@@ -93,10 +93,10 @@ local function move(prefix, task, job, from, to)
   end
 end
 
--- A job's plan may go on: whoever makes tasks looks at it at once.
+-- A job's plan may go on: whoever makes tasks looks at it at once, at those with a higher priority first.
 local function due(prefix, job, quiet)
   sound('dpl:plans', 'zset')
-  redis.call('ZADD', 'dpl:plans', 0, prefix .. '|' .. job)
+  redis.call('ZADD', 'dpl:plans', -(tonumber(read(prefix .. 'job:' .. job, 'priority')[1] or '') or 0), prefix .. '|' .. job)
   if not quiet then
     redis.call('PUBLISH', 'dpl:wake', 'plans')
   end
@@ -149,6 +149,20 @@ local function enqueue(agent, list, id, priority)
   sound(agent .. ':ranked', 'zset')
   redis.call('ZADD', agent .. ':ranked', rank, id)
   return rank
+end
+
+-- An agent has room for one task more: some of those jobs that wait for room are looked at, the highest priority first.
+local function room(prefix)
+  local key = prefix .. 'hungry'
+  if redis.call('EXISTS', key) == 0 then
+    return
+  end
+  sound(key, 'zset')
+  for _, job in ipairs(redis.call('ZRANGE', key, 0, 2)) do
+    redis.call('ZREM', key, job)
+    due(prefix, job, true)
+  end
+  redis.call('PUBLISH', 'dpl:wake', 'plans')
 end
 
 -- What a task held of its agent is free again.
@@ -215,6 +229,7 @@ local function finish(prefix, id, job, from, to, result, now)
     let_go(id, its[3], its[4])
   end
   redis.call('ZREM', 'dpl:deadlines', prefix .. '|' .. id)
+  room(prefix)
   if job == '' then
     redis.call('EXPIRE', task, 86400)
     return

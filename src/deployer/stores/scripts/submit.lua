@@ -34,6 +34,9 @@ end
 sound(job .. ':tasks', 'list')
 redis.call('HSET', job, 'sha', ARGV[2], 'doc', ARGV[3], 'created', ARGV[4], 'not_after', ARGV[5],
   'user', ARGV[9], 'n:QUEUED', int(n), 'open', int(n))
+if ARGV[11] ~= '0' then
+  redis.call('HSET', job, 'priority', ARGV[11])
+end
 if ARGV[12] ~= '' then
   redis.call('SET', job .. ':more', ARGV[12])
 else

@@ -416,3 +416,19 @@ async def test_a_damaged_schedule_stops_no_other(served: Served, agent: WireAgen
     assert [one["outcome"] for one in await _firings(served, made)] == ["fired"]
     assert [one["name"] for one in (await served.ask("GET", "/api/v1/schedules")).json["items"]] == ["nightly"]
     assert (await served.ask("GET", broken["href"])).status == 404
+
+
+async def test_who_has_the_name_of_a_removed_user_has_none_of_its_schedules(served: Served, agent: WireAgent) -> None:
+    first = await served.token_of("bob", Role.OPERATOR)
+    body = {"name": "secret", "every_s": 3600, "job": {"cmd": "ping", "target": "1:1"}}
+    made = await served.ask("POST", "/api/v1/schedules", json=body, token=first)
+    assert made.status == 201
+    if_match = {"If-Match": "*"}
+    assert (await served.ask("DELETE", "/api/v1/users/bob", headers=if_match)).status == 200
+    second = await served.token_of("bob", Role.OPERATOR)
+    change = {"json": {"agents": ["1:7"]}, "headers": if_match}
+    assert (await served.ask("PATCH", "/api/v1/users/bob", **change)).status == 200
+    path = f"/api/v1/schedules/{made.json['id']}"
+    assert (await served.ask("GET", path, token=second)).status == 404
+    assert (await served.ask("GET", "/api/v1/schedules", token=second)).json["items"] == []
+    assert (await served.ask("PATCH", path, json={"paused": True}, headers=if_match, token=second)).status == 404

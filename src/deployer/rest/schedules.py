@@ -246,17 +246,18 @@ class ScheduleRoutes:
 
     async def _found(self, caller: Caller, query: SchedulesQuery) -> list[ScheduleRecord]:
         """Those that are asked for, one more than a page has."""
+        own = await self._own(caller)
         if query.name is not None:
             one = await self._schedules.named(caller.company, query.name)
             named = [] if one is None or (query.cursor or "") >= one.schedule.id else [one]
-            return [one for one in named if _is_seen(caller, one) and query.fits(one.schedule)]
+            return [one for one in named if _is_seen(own, one) and query.fits(one.schedule)]
         found: list[ScheduleRecord] = []
         after = query.cursor
         while len(found) <= query.limit and (
             page := await self._schedules.listed(caller.company, after, query.limit + 1)
         ):
             records = [one for _, one in page if one is not None]
-            found += [one for one in records if _is_seen(caller, one) and query.fits(one.schedule)]
+            found += [one for one in records if _is_seen(own, one) and query.fits(one.schedule)]
             after = page[-1][0]
         return found[: query.limit + 1]
 
@@ -264,9 +265,19 @@ class ScheduleRoutes:
         if len(schedule) != 32 or not schedule.isascii() or not schedule.isalnum():  # noqa: PLR2004 (ids.new_id)
             raise NotFoundError("this schedule does not exist")
         known = await self._schedules.schedule(caller.company, schedule)
-        if not _is_seen(caller, known):
+        if not _is_seen(await self._own(caller), known):
             raise NotFoundError("this schedule does not exist")
         return known
+
+    async def _own(self, caller: Caller) -> str | None:
+        """The user's id of who may use some agents only, and sees no schedules but the own ones; None for all others.
+
+        A name may be given again, an id is not.
+        """
+        if caller.agents is None:
+            return None
+        user = await self._users.find(caller.company, caller.user)
+        return "" if user is None else user.id
 
     async def _owner(self, caller: Caller) -> dict[str, Any]:
         """With whose rights it acts."""
@@ -290,9 +301,9 @@ class ScheduleRoutes:
         return Answer(answer, status, (etag(record.version), ("location", answer.href)), changing=True)
 
 
-def _is_seen(caller: Caller, record: ScheduleRecord) -> bool:
-    """Whether a schedule is there for a caller."""
-    return caller.agents is None or record.schedule.user == caller.user
+def _is_seen(own: str | None, record: ScheduleRecord) -> bool:
+    """Whether a schedule is there: for who sees only the `own` ones, by the id of its user."""
+    return own is None or record.schedule.user_id == own
 
 
 def _coming(record: ScheduleRecord) -> list[int]:

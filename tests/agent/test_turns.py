@@ -31,6 +31,19 @@ def test_those_of_a_queue_run_one_after_another_and_hold_up_nobody_else() -> Non
     assert turns.take() == ["f"]
 
 
+def test_the_highest_priority_has_its_turn_first_whoever_came_first() -> None:
+    turns = Turns(1)
+    for id_, queue, priority in (("a", "", 0), ("b", "", 1), ("c", "", 9), ("d", "q", 9), ("e", "", -1), ("f", "", 1)):
+        turns.join(id_, queue, priority)
+    order = []
+    while taken := turns.take():
+        order += taken
+        turns.leave(taken[0])
+        turns.leave("f")  # it is killed while it waits
+    assert order == ["c", "d", "b", "a", "e"]
+    assert turns.waiting == 0
+
+
 def test_one_that_leaves_before_its_turn_is_passed_over() -> None:
     turns = Turns(1)
     for id_, queue in (("a", ""), ("b", ""), ("c", "q"), ("d", "q")):

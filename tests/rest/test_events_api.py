@@ -113,7 +113,9 @@ async def test_who_may_use_some_agents_hears_of_these_only(served: Served, agent
     assert {subject for _, subject, _ in found} == {"1:7", "shown"}
 
 
-@pytest.mark.parametrize("query", ["cursor=x", "cursor=1", "from=yesterday", "type=A", "limit=0", "more=1"])
+@pytest.mark.parametrize(
+    "query", ["cursor=x", "cursor=1", "from=yesterday", "type=A", "type=jobb", "limit=0", "more=1"]
+)
 async def test_what_cannot_be_asked_is_refused(served: Served, query: str) -> None:
     assert (await served.ask("GET", f"/api/v1/events?{query}")).status == 400
 

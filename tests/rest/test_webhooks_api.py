@@ -191,6 +191,7 @@ async def test_a_paused_webhook_goes_on_where_it_was(served: Served, receiver: R
         ("http://example.com:6379/", {}, "/url"),
         ("https://example.com/", {"events": []}, "/events"),
         ("https://example.com/", {"events": ["*"]}, "/events/0"),
+        ("https://example.com/", {"events": ["job", "job.stat"]}, "/events/1"),
         ("https://example.com/", {"secret": "short"}, "/secret"),
         ("https://example.com/", {"name": "A b"}, "/name"),
         ("https://example.com/", {"id": "x"}, "/id"),

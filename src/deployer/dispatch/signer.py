@@ -2,7 +2,7 @@
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from deployer.model import limits
 from deployer.protocol.commands import KillArgs, LimitArgs, SignedCommand, sha256_text
@@ -34,6 +34,7 @@ class Signer:
             data_sha256=sha256_text(data),
             created=document.created,
             not_after=document.not_after,
+            priority=document.priority or UNSET,
         )
         return _encode(seal(self._key, command, data))
 

@@ -202,6 +202,7 @@ class SignedCommand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     data_sha256: str
     created: int
     not_after: int
+    priority: int | UnsetType = UNSET  # said only where there is one: older agents take everything else
 
 
 class Envelope(Struct, frozen=True, forbid_unknown_fields=True):

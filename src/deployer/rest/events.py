@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from deployer.errors import MalformedError, NotFoundError
 from deployer.model.access import Caller, Permission
-from deployer.model.events import is_wanted
+from deployer.model.events import is_wanted, unknown
 from deployer.protocol.ids import AgentId
 from deployer.protocol.times import iso
 from deployer.rest.answers import Stream
@@ -79,6 +79,8 @@ class EventRoutes:
 
         A page may hold fewer than `limit` and have a next. An event `gap` in a stream tells that some were gone.
         """
+        if query.type is not None and (trouble := unknown(query.type.split(","))) is not None:
+            raise MalformedError(f"in the query: type: {trouble}")
         eyes = Eyes(caller, self._jobs)
         if EVENT_STREAM in reader.accept:
             place = _place(reader.last_event_id or query.cursor, query)

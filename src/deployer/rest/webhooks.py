@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from deployer.errors import ChangedError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.model.access import Caller, Permission
+from deployer.model.events import unknown
 from deployer.model.webhooks import Destination, EventTypes, Url
 from deployer.protocol.ids import new_id
 from deployer.protocol.times import iso
@@ -129,6 +130,7 @@ class WebhookRoutes:
         """Tell somebody of events from now on."""
         _require_all_agents(caller)
         self._require_url(body.url)
+        _require_types(body.events)
         secret = body.secret or f"whs_{secrets.token_urlsafe(32)}"
         wanted = Wanted(
             id=new_id(self._wall()),
@@ -167,6 +169,8 @@ class WebhookRoutes:
         """Change it, pause it, let it go on."""
         if body.url is not UNSET:
             self._require_url(body.url)
+        if body.events is not UNSET:
+            _require_types(body.events)
         for _ in range(TRIES):
             known = await self._known(caller, webhook)
             match.require(known.version)
@@ -210,6 +214,12 @@ class WebhookRoutes:
             self._destination(url)
         except ValueError as error:
             raise InvalidError("/url", str(error)) from None
+
+
+def _require_types(types: list[str]) -> None:
+    for number, one in enumerate(types):
+        if (trouble := unknown([one])) is not None:
+            raise InvalidError(f"/events/{number}", trouble)
 
 
 def _require_all_agents(caller: Caller) -> None:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 from twisted.internet.defer import Deferred
 
 from deployer.protocol import codecs, codes
@@ -60,6 +60,12 @@ class Task(Struct, eq=False):
     def queue(self) -> str:
         """The queue in which it stands; empty: none."""
         return str(getattr(self.args, "queue", ""))
+
+    @property
+    def priority(self) -> int:
+        """Those with more have their turn before it."""
+        priority = self.entry.command.priority
+        return 0 if priority is UNSET else priority
 
 
 Work = Callable[[Task], Coroutine[Deferred[Any], Any, Result | None]]

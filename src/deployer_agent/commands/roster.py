@@ -152,7 +152,7 @@ class Roster:
 
     def _line_up(self, task: Task) -> None:
         self._lined.add(task.id)
-        self._turns.join(task.id, task.queue)
+        self._turns.join(task.id, task.queue, task.priority)
 
     def _leave(self, id_: str) -> None:
         self._lined.discard(id_)

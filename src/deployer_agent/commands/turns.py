@@ -4,14 +4,16 @@ from collections import deque
 
 
 class Turns:
-    """Tasks wait here between their acceptance and their start, first come first served.
+    """Tasks wait here until they start: those with the highest priority first, else first come first served.
 
-    A task whose queue is busy does not hold up those behind it, and takes no place while it waits.
+    Within a queue only the order of their coming counts. A task whose queue is busy does not hold up those behind it,
+    and takes no place while it waits.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._ready: deque[str] = deque()
+        self._ready: dict[int, deque[str]] = {}
+        self._priority_of: dict[str, int] = {}
         self._queues: dict[str, deque[str]] = {}
         self._queue_of: dict[str, str] = {}
         self._gone: set[str] = set()
@@ -20,18 +22,21 @@ class Turns:
     @property
     def waiting(self) -> int:
         """How many have not had their turn."""
-        return len(self._ready) - len(self._gone) + sum(len(line) - 1 for line in self._queues.values())
+        return (
+            sum(map(len, self._ready.values())) - len(self._gone) + sum(len(line) - 1 for line in self._queues.values())
+        )
 
-    def join(self, id_: str, queue: str) -> None:
-        """Stand in line; without a queue (the empty name) only the number of places counts."""
+    def join(self, id_: str, queue: str, priority: int = 0) -> None:
+        """Stand in line; without a queue (the empty name) only priority and the number of places count."""
+        self._priority_of[id_] = priority
         if not queue:
-            self._ready.append(id_)
+            self._put(id_)
             return
         self._queue_of[id_] = queue
         line = self._queues.setdefault(queue, deque())
         line.append(id_)
         if len(line) == 1:
-            self._ready.append(id_)
+            self._put(id_)
 
     def hold(self, id_: str, queue: str) -> None:
         """Take a turn at once, whatever the number of places: what was running before the agent's restart."""
@@ -43,8 +48,7 @@ class Turns:
     def take(self) -> list[str]:
         """Those whose turn it is now, in order; each has its place until `leave`."""
         taken: list[str] = []
-        while self._ready and len(self._active) < self._most:
-            id_ = self._ready.popleft()
+        while len(self._active) < self._most and (id_ := self._next()) is not None:
             if id_ in self._gone:
                 self._gone.discard(id_)
                 continue
@@ -52,13 +56,27 @@ class Turns:
             taken.append(id_)
         return taken
 
+    def _put(self, id_: str) -> None:
+        self._ready.setdefault(self._priority_of.get(id_, 0), deque()).append(id_)
+
+    def _next(self) -> str | None:
+        """The first of the highest priority."""
+        if not self._ready:
+            return None
+        highest = max(self._ready)
+        id_ = self._ready[highest].popleft()
+        if not self._ready[highest]:
+            del self._ready[highest]
+        return id_
+
     def leave(self, id_: str) -> None:
         """It has ended, or waits no longer; whoever is next in its queue may have a turn."""
         was_active = id_ in self._active
         self._active.discard(id_)
+        waits = id_ in self._ready.get(self._priority_of.pop(id_, 0), ())
         queue = self._queue_of.pop(id_, "")
         if not queue:
-            if not was_active and id_ in self._ready:
+            if not was_active and waits:
                 self._gone.add(id_)
             return
         self._leave_queue(id_, queue, was_active=was_active)
@@ -72,4 +90,4 @@ class Turns:
         if not line:
             del self._queues[queue]
         elif was_first and line[0] not in self._active:
-            self._ready.append(line[0])
+            self._put(line[0])

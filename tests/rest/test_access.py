@@ -18,6 +18,17 @@ ROUTES = [
     ("GET", "/api/v1/jobs/x/tasks"),
     ("GET", "/api/v1/jobs/x/tasks/1:1/runs"),
     ("GET", "/api/v1/jobs/x/log"),
+    ("PATCH", "/api/v1/jobs/x"),
+    ("POST", "/api/v1/jobs/x/tasks"),
+    ("POST", "/api/v1/jobs/x/rerun"),
+    ("GET", "/api/v1/jobs/x/children"),
+    ("GET", "/api/v1/events"),
+    ("GET", "/api/v1/webhooks"),
+    ("POST", "/api/v1/webhooks"),
+    ("GET", "/api/v1/webhooks/x"),
+    ("PATCH", "/api/v1/webhooks/x"),
+    ("DELETE", "/api/v1/webhooks/x"),
+    ("GET", "/api/v1/webhooks/x/deliveries"),
     ("GET", "/api/v1/scripts"),
     ("GET", "/api/v1/scripts/d/n"),
     ("PUT", "/api/v1/scripts/d/n"),
@@ -148,13 +159,14 @@ async def test_an_agent_cannot_speak_for_another(served: Served, agent: WireAgen
         assert (reply.status, reply.code) == (403, "forbidden")
 
 
-NEEDS_OPERATOR = {("POST", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
+NEEDS_OPERATOR = {("POST", "jobs"), ("PATCH", "jobs"), ("DELETE", "jobs"), ("PUT", "scripts"), ("DELETE", "scripts")}
 NEEDS_OPERATOR |= {(method, noun) for noun in ("monitors", "schedules") for method in ("POST", "PATCH", "DELETE")}
-_OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests")
+_OWNERS = ("audit", "users", "tokens", "join-tokens", "agent-requests", "webhooks")
 NEEDS_OWNER = {(method, noun) for noun in _OWNERS for method in ("GET", "POST", "DELETE")}
 NEEDS_OWNER |= {
     ("DELETE", "agents"),
     ("PATCH", "users"),
+    ("PATCH", "webhooks"),
     ("PATCH", "agents"),
     ("PATCH", "hosts"),
     ("PATCH", "companies"),

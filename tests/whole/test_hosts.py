@@ -46,4 +46,4 @@ def test_what_an_agents_file_declares_is_shown_and_changed_for_its_host(tmp_path
         shown = made.ask("GET", "/api/v1/agents/1:1")[1]
         assert (shown["roles"], shown["rack"]) == (["web"], "r2")
         assert shown["labels"] == {"owner": "eve", "tier": "1"}
-        assert shown["declared"] == {"roles": ["web"], "labels": {"owner": "eve"}, "rack": "r1"}
+        assert shown["declared"] == {"roles": ["web"], "labels": {"owner": "eve"}, "rack": "r1", "max_jobs": 1000}

@@ -132,3 +132,24 @@ async def test_what_is_no_event_is_left_out_and_what_has_gone_is_told_as_a_gap(
     assert served.seeded.redis.damage.met
     listener.close()
     await served.until(lambda: len(served.hub) == 0)
+
+
+async def test_one_user_has_only_so_many_streams(
+    served: Served, agent: WireAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployer.rest.events.STREAMS", 2)
+    listeners = [Listener(served), Listener(served)]
+    await submit(served, "a", target="1:7")
+    for one in listeners:
+        await one.hear(1)
+    headers = {"Accept": "text/event-stream"}
+    reply = await served.ask("GET", "/api/v1/events", headers=headers)
+    assert (reply.status, reply.code) == (429, "too_many")
+    for one in listeners:
+        one.close()
+    await served.until(lambda: len(served.hub) == 0)
+    again = Listener(served)
+    await submit(served, "b", target="1:7")
+    await again.hear(1)
+    again.close()
+    await served.until(lambda: len(served.hub) == 0)

@@ -1,5 +1,7 @@
 """Jobs whose tasks are made later: batches, what waits for other jobs, a few at a time, room on agents, priority."""
 
+from typing import Any
+
 import pytest
 
 from deployer.kit.clock import sleep
@@ -264,3 +266,71 @@ async def test_what_waits_for_room_gets_it_by_its_priority_as_soon_as_there_is_s
         await until(served, name, QUEUED=1)
         order += await run_all([agent])
     assert order == ["first", "low", "high", "middle"]
+
+
+async def test_items_that_make_arguments_too_long_are_refused(served: Served) -> None:
+    args = {"cmd": "/bin/echo", "args": ["$item"] * 1000}
+    reply = await submit(served, target="1:1", batch=["x" * 1000], cmd="execute", args=args)
+    assert (reply.status, reply.pointers) == (422, ["/args/args"])
+    assert "characters of arguments" in reply.json["errors"][0]["message"]
+
+
+async def test_long_arguments_come_to_an_agent_in_several_steps(served: Served) -> None:
+    (agent,) = await fleet(served, 1)
+    args = {"cmd": "/bin/echo", "args": ["$item", "x" * 90_000, "y" * 90_000]}
+    assert (await submit(served, target="1:11", batch={"from": 1, "to": 40}, args=args)).status == 202
+    await until(served, "j", QUEUED=40)
+    done = 0
+    while done < 40:
+        done += len(await run_all([agent]))
+    assert (await job(served))["state"] == "OK"
+
+
+async def test_too_much_data_for_all_tasks_is_refused(served: Served) -> None:
+    reply = await submit(served, target="1:1", batch={"from": 1, "to": 1000}, data="x" * 400_000, **ECHO)
+    assert (reply.status, reply.pointers) == (422, ["/data"])
+
+
+@pytest.mark.parametrize("more", [{"batch": [1], **ECHO}, {"depends_on": ["a"]}, {"rolling": {"size": 1}}])
+async def test_a_plan_for_an_agent_that_is_not_there_is_refused(served: Served, more: Any) -> None:
+    await submit(served, "a", target="1:1")
+    reply = await submit(served, target="1:99", **more)
+    assert (reply.status, reply.code) == (422, "no_matching_agent")
+
+
+async def test_a_batch_whose_agents_are_all_revoked_ends(served: Served) -> None:
+    await fleet(served, 2)
+    await submit(served, "a", target="1:1")
+    await submit(served, target="nid>=11", batch=[1, 2, 3], depends_on=["a"], **ECHO)
+    for nid in (11, 12):
+        assert (await served.ask("DELETE", f"/api/v1/agents/1:{nid}", headers={"If-Match": "*"})).status == 200
+    assert (await served.ask("DELETE", "/api/v1/jobs/a")).status == 202
+    await submit(served, "k", target="1:1", batch=[1], **ECHO)
+    await until(served, "j", ERROR=3)
+
+
+async def test_what_has_ended_in_front_of_it_holds_up_no_task(served: Served, agent: WireAgent) -> None:
+    for number in range(450):
+        await submit(served, f"c{number}", target="1:7")
+    await submit(served, "live", target="1:7")
+    for number in range(450):
+        assert (await served.ask("DELETE", f"/api/v1/jobs/c{number}")).status == 202
+    assert [one["id"] for one in await agent.poll()] == ["live"]
+
+
+async def test_while_redis_is_nearly_full_no_more_tasks_are_made(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (agent,) = await fleet(served, 1)
+
+    async def full(_: object) -> float:
+        return 0.96
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deployer.stores.plans.memory_use", full)
+        await submit(served, target="1:11", batch=[1, 2], **ECHO)
+        assert not await run_all([agent])
+        reply = await served.ask("POST", "/api/v1/jobs/j/tasks", json={"batch": [3]})
+        assert (reply.status, reply.code) == (507, "no_space")
+    await served.seeded.redis.call("ZADD", keys.PLANS, 0, f"{keys.prefix(COMPANY)}|j")
+    await until(served, "j", QUEUED=2)

@@ -216,3 +216,18 @@ async def test_the_end_of_a_job_is_told_to_many_that_wait_for_it_some_at_a_time(
     await agent.run("first")
     for number in (0, 124, 249):
         await until(served, f"c{number}", QUEUED=1)
+
+
+async def test_who_may_use_some_agents_adds_none_that_are_not_there_for_them(served: Served) -> None:
+    await fleet(served, 2)
+    await submit(served, "first", target="1:1")
+    await submit(served, "plan", target="1:11", depends_on=["first"])
+    token = await served.token_of("bob", Role.OPERATOR)
+    limited = {"json": {"agents": ["1:11"]}, "headers": {"If-Match": "*"}}
+    assert (await served.ask("PATCH", "/api/v1/users/bob", **limited)).status == 200
+    for target in ("1:12", "1:99", "nid=12"):
+        reply = await served.ask("POST", "/api/v1/jobs/plan/tasks", json={"target": target}, token=token)
+        assert (reply.status, reply.code) == (422, "no_matching_agent"), target
+    body = {"cmd": "ping", "target": "1:12", "rolling": {"size": 1}}
+    assert (await served.ask("POST", "/api/v1/jobs", json=body, token=token)).code == "no_matching_agent"
+    assert (await job(served, "plan"))["state"] == "BLOCKED"

@@ -233,11 +233,30 @@ async def test_slow_and_endless_answers_are_given_up(
     assert errors == ["no answer within 0.3 s", "the answer is longer than 65536 bytes"]
 
 
+class _Endless(Protocol):
+    """Whose headers have no end."""
+
+    def dataReceived(self, data: bytes) -> None:
+        del data
+        assert self.transport is not None
+        self.transport.write(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000)
+
+
 class _Rude(Protocol):
     def dataReceived(self, data: bytes) -> None:
         del data
         assert self.transport is not None
         self.transport.write(b"-ERR unknown command\r\n")
+
+
+async def test_headers_without_end_are_cut(served: Served) -> None:
+    port = served.clock.listenTCP(0, Factory.forProtocol(_Endless), interface="127.0.0.1")
+    id_ = (await make(served, f"http://127.0.0.1:{port.getHost().port}/")).json["id"]
+    await submit(served, "a", target="1:1")
+    await look(served)
+    (one,) = await tries(served, id_)
+    assert (one["status"], one["time"] < 5000) == (None, True)
+    await port.stopListening()
 
 
 async def test_what_speaks_no_http_is_an_error_and_nothing_more(served: Served) -> None:

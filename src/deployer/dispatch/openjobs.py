@@ -7,7 +7,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from deployer.dispatch.signer import Signer
-from deployer.errors import ConflictError, InvalidError, NotFoundError, QueueFullError
+from deployer.errors import ConflictError, InvalidError, NoSpaceError, NotFoundError, QueueFullError
 from deployer.kit.clock import WallClock, epoch_ms
 from deployer.kit.failpoints import reach
 from deployer.model import limits
@@ -57,6 +57,8 @@ class OpenJobs:
         mark, now = secrets.token_hex(4), epoch_ms(self._wall)
         whole, start = change.over(before.change), 0
         data = "" if change.max_time is None else await self.data(company, before.document.id)
+        if not await self._mark(company, before, mark, whole):
+            return False  # tasks that are made from now on have it
         a_change = max(1, min(A_CHANGE, limits.BYTES_AT_ONCE // (len(data) + len(bytes(before.document.args)) + 1)))
         while True:
             found = await self._jobs.tasks_at(company, before.document.id, start, a_change)
@@ -65,16 +67,23 @@ class OpenJobs:
                 for one in found
                 if one is not None and one.agent is not None and one.state not in FINAL and one.state != "BLOCKED"
             ]
-            if start == 0 or told:
+            if told:
                 moved = change.priority is not None
                 answer = await self._jobs.change(company, before, mark, whole, moved=moved, told=told)
-                reach("job_changed")
                 if answer == "CHANGED":
                     return False
                 _require_open(answer)
             if len(found) < a_change:
                 return True
             start += len(found)
+
+    async def _mark(self, company: str, before: JobRecord, mark: str, whole: Change) -> bool:
+        answer = await self._jobs.change(company, before, mark, whole, moved=whole.priority is not None, told=())
+        reach("job_changed")
+        if answer == "CHANGED":
+            return False
+        _require_open(answer)
+        return True
 
     def _told(
         self, company: str, job: JobRecord, change: Change, data: str, which: tuple[TaskRecord, AgentId, str, int]
@@ -95,6 +104,8 @@ class OpenJobs:
 
     async def add(self, caller: Caller, job_id: str, planned: Sequence[Planned]) -> JobRecord:
         """The job with so many tasks more; their numbers are given here. ConflictError when it has ended."""
+        if await self._plans.memory() >= limits.MEMORY_REFUSAL:
+            raise NoSpaceError("the master's Redis is nearly full: tasks are added when work has been retired")
         need = Need(data=await self.data(caller.company, job_id))
         answer = await self._plans.more(caller.company, job_id, need, planned)
         reach("tasks_added")

@@ -80,6 +80,12 @@ class Seating:
         self._seats.update({seat.agent: seat.taken(requires or NOTHING) for seat in found if seat is not None})
         return [None if seat is None else _chosen(seat) for seat in found]
 
+    def is_deserted(self, plan: Plan) -> bool:
+        """Whether of the agents that may have its tasks none is there any more, as far as that was looked at."""
+        named = [AgentId.parse(one) for one in plan.need.agents]
+        seats = [self._seats.get(one) for one in named] if self._free is not None else []
+        return bool(seats) and len(named) <= CANDIDATES and all(one is None or one.gone for one in seats)
+
     async def _look(self, ids: Sequence[AgentId]) -> None:
         new = [one for one in dict.fromkeys(ids) if one not in self._seats]
         if new:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from twisted.logger import Logger
 
-from deployer.dispatch.placing import Placing, Seating
+from deployer.dispatch.placing import NOTHING, Chosen, Placing, Seating
 from deployer.dispatch.signer import Signer
 from deployer.dispatch.standing import standing
 from deployer.kit.clock import Clock, WallClock, epoch_ms, sleep
@@ -26,8 +26,6 @@ ROOM_MS: Final = 5_000
 TURNS: Final = 20
 """So many lots of tasks of one plan are made before the next plan has its turn."""
 SIGNED_A_TURN: Final = 50
-ENVELOPE: Final = 1_000
-"""What a command has beside its data and arguments, in characters, at most about so many."""
 
 
 class Planner:
@@ -55,75 +53,100 @@ class Planner:
         try:
             again = await self._work(taken)
         except (ValueError, KeyError, RecursionError):
-            again = None
-            await self._give_up(taken)
+            again = await self._give_up(taken)
         await self._plans.leave(taken, again)
         return True
 
-    async def _give_up(self, taken: Taken) -> None:
+    async def _give_up(self, taken: Taken) -> int | None:
         self.log.error(
             "ALERT: the plan of job {job} in Redis is damaged: what is not made of it ends as CORRUPT",
             job=taken.job,
             company=taken.company,
         )
-        self.ended += await self._plans.end(taken.company, taken.job, "ERROR", _DAMAGED)
+        return await self._end(taken, "ERROR", _DAMAGED)
+
+    async def _end(self, taken: Taken, state: str, result: bytes) -> int | None:
+        """No more tasks are made, and nobody has to look again."""
+        self.ended += await self._plans.end(taken.company, taken.job, state, result)
+        return None
 
     async def _work(self, taken: Taken) -> int | None:
         """Make what may be made now; ms until the next look, None when there will be none."""
+        if await self._plans.memory() >= limits.MEMORY_REFUSAL:
+            return ROOM_MS  # what is there has to end first
         seating = self._placing.begin(taken.company)
         for _ in range(TURNS):
             plan = await self._plans.look(taken.company, taken.job, plans.MADE_TOGETHER)
             if plan is None:
                 return None
-            next_step = step(standing(plan.job, epoch_ms(self._wall)))
-            if isinstance(next_step, End):
-                self.ended += await self._plans.end(taken.company, taken.job, next_step.state, result_of(next_step))
-                return None
-            if not isinstance(next_step, Make):
-                return _look_again_ms(plan.job.document.not_after - epoch_ms(self._wall))
-            if not plan.planned:
-                await self._give_up(taken)
-                return None
-            verdicts = await self._make(taken.company, plan, next_step.most, seating)
-            if verdicts is not None and not any(one != "FULL" for one in verdicts):
-                await self._plans.wait_for_room(taken.company, plan.job)
-                return ROOM_MS
+            again = await self._turn(taken, plan, seating)
+            if again != 0:
+                return again
         return 0
 
+    async def _turn(self, taken: Taken, plan: Plan, seating: Seating) -> int | None:
+        """Make the next lot of tasks, or end them; ms until the next look, None when there will be none."""
+        document, now = plan.job.document, epoch_ms(self._wall)
+        if not plan.planned or document.id != taken.job:
+            return await self._give_up(taken)
+        next_step = step(standing(plan.job, now))
+        if isinstance(next_step, End):
+            return await self._end(taken, next_step.state, result_of(next_step))
+        if not isinstance(next_step, Make):
+            return _look_again_ms(document.not_after - now)
+        verdicts = await self._make(taken.company, plan, next_step.most, seating)
+        if verdicts is None or any(one != "FULL" for one in verdicts):
+            return 0
+        if seating.is_deserted(plan):
+            return await self._end(taken, "ERROR", GONE_RESULT)
+        await self._plans.wait_for_room(taken.company, plan.job)
+        return ROOM_MS
+
     async def _make(self, company: str, plan: Plan, most: int, seating: Seating) -> Sequence[Verdict] | None:
-        document = plan.job.document
-        each = len(plan.need.data) + len(bytes(document.args)) + ENVELOPE
-        some = plan.planned[: max(1, min(most, limits.BYTES_AT_ONCE // each))]
+        some = plan.planned[:most]
         agents = await seating.agents(plan, some)
         if not any(agents) and not (some[0].agent and len(plan.planned) == plans.MADE_TOGETHER):
             return ["FULL"] * len(some)  # those behind them are alike, or there are none: all stays as it is
-        made: list[Made] = []
-        for number, (raw, planned, place) in enumerate(zip(plan.raw, some, agents, strict=False), 1):
-            if place is None:
-                made.append(Made(raw=raw, id=planned.task_id(document.id)))
-                continue
-            wire = self._wire(company, plan, planned, place.agent)
-            made.append(
-                Made(
-                    raw=raw,
-                    id=planned.task_id(document.id),
-                    agent=place.agent,
-                    wire=wire,
-                    item=b"" if planned.item is None else encode(planned.item),
-                    ram=0 if document.requires is None else document.requires.ram,
-                    load=0 if document.requires is None else document.requires.thousandths,
-                    max_ram=place.max_ram,
-                    max_load=place.max_load,
-                    max_jobs=place.max_jobs,
-                )
-            )
-            if number % SIGNED_A_TURN == 0:
-                await sleep(self._clock, 0)
+        made = await self._prepared(company, plan, some, agents)
         reach("plan_make_begun")
         verdicts = await self._plans.make(company, plan.job, made, GONE_RESULT)
         reach("plan_made")
         self.made += sum(one != "FULL" for one in verdicts or ())
         return verdicts
+
+    async def _prepared(
+        self, company: str, plan: Plan, some: Sequence[Planned], agents: Sequence[Chosen | None]
+    ) -> list[Made]:
+        """The first of these tasks, as many as one script is to store."""
+        made: list[Made] = []
+        size = 0
+        for number, (raw, planned, place) in enumerate(zip(plan.raw, some, agents, strict=False), 1):
+            one = self._task(company, plan, raw, planned, place)
+            size += len(one.wire)
+            if made and size > limits.BYTES_AT_ONCE:
+                break
+            made.append(one)
+            if number % SIGNED_A_TURN == 0:
+                await sleep(self._clock, 0)
+        return made
+
+    def _task(self, company: str, plan: Plan, raw: bytes, planned: Planned, place: Chosen | None) -> Made:
+        document = plan.job.document
+        id_, requires = planned.task_id(document.id), document.requires or NOTHING
+        if place is None:
+            return Made(raw=raw, id=id_)
+        return Made(
+            raw=raw,
+            id=id_,
+            agent=place.agent,
+            wire=self._wire(company, plan, planned, place.agent),
+            item=b"" if planned.item is None else encode(planned.item),
+            ram=requires.ram,
+            load=requires.thousandths,
+            max_ram=place.max_ram,
+            max_load=place.max_load,
+            max_jobs=place.max_jobs,
+        )
 
     def _wire(self, company: str, plan: Plan, planned: Planned, agent: AgentId) -> bytes:
         document, task = plan.job.document, planned.task_id(plan.job.document.id)

@@ -52,6 +52,14 @@ def has_place(args: bytes) -> bool:
     return isinstance(some, list) and any(isinstance(one, str) and filled(one, 0) != filled(one, 1) for one in some)
 
 
+def longest_filled(args: bytes, found: Sequence[Item]) -> int:
+    """How long arguments (JSON) become with the longest of these items in all their places, in characters."""
+    some = msgspec.json.decode(args).get("args")
+    texts = [one for one in some if isinstance(one, str)] if isinstance(some, list) else []
+    places = sum(len(_PLACE.findall(one)) for one in texts)
+    return len(args) + places * max((len(str(one)) for one in found), default=0)
+
+
 def with_item(args: bytes, item: Item) -> bytes:
     """Arguments (JSON) with the item in every text of their list `args`."""
     read: dict[str, Any] = msgspec.json.decode(args)

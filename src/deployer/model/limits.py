@@ -8,6 +8,10 @@ TASKS_AT_ONCE: Final = 250
 """A job with more tasks has a plan: one script that stores more would hold up Redis, and all who wait for it."""
 BYTES_AT_ONCE: Final = 2_000_000
 """So many characters of data and arguments one script stores; what has more is stored in several steps."""
+FILLED_CHARS: Final = 200_000
+"""So long may the arguments of one task of a batch be."""
+JOB_CHARS: Final = 256_000_000
+"""So much data may all tasks of a job have together."""
 DEPENDENCIES: Final = 100
 """So many jobs a job may wait for."""
 PRIORITY: Final = 1000

@@ -1,13 +1,14 @@
 """What happens in a company: one stream of events, which is resumed on any master."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
-from deployer.errors import MalformedError, NotFoundError
+from deployer.errors import MalformedError, NotFoundError, TooManyError
 from deployer.model.access import Caller, Permission
 from deployer.model.events import is_wanted, unknown
 from deployer.protocol.ids import AgentId
@@ -24,6 +25,8 @@ from deployer.telemetry.eventfeed import EventFeed
 
 EVENT_STREAM: Final = "text/event-stream"
 KNOWN_JOBS: Final = 1000
+STREAMS: Final = 50
+"""So many streams a user may have at once at one master."""
 _PLACE: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 
 
@@ -72,6 +75,7 @@ class EventRoutes:
     def __init__(self, feed: EventFeed, jobs: Jobs) -> None:
         self._feed = feed
         self._jobs = jobs
+        self._open: Counter[tuple[str, str]] = Counter()
 
     @endpoint("GET", "/api/v1/events", needs=Permission.READ, returns=EventPage, query=EventsQuery, streams=True)
     async def list_all(self, caller: Caller, query: EventsQuery, reader: Reader) -> EventPage | Stream:
@@ -84,11 +88,25 @@ class EventRoutes:
         eyes = Eyes(caller, self._jobs)
         if EVENT_STREAM in reader.accept:
             place = _place(reader.last_event_id or query.cursor, query)
-            return Stream(EVENT_STREAM, self._stream(caller.company, place, query, eyes))
+            if self._open[caller.company, caller.user] >= STREAMS:
+                raise TooManyError(f"you follow events {STREAMS} times at this master: end one of these streams", 10.0)
+            return Stream(EVENT_STREAM, self._counted(caller, self._stream(caller.company, place, query, eyes)))
         page = await self._feed.page(caller.company, _place(query.cursor, query) or START, query.limit)
         in_time = [one for one in page.events if query.is_in_time(one)]
         more = page.entries == query.limit and len(in_time) == len(page.events)
         return EventPage(await _answers(in_time, query, eyes), page.place if more else None)
+
+    async def _counted(self, caller: Caller, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        whose = (caller.company, caller.user)
+        self._open[whose] += 1
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()  # type: ignore[attr-defined]  # a generator
+            self._open[whose] -= 1
+            if not self._open[whose]:
+                del self._open[whose]
 
     async def _stream(self, company: str, place: str | None, query: EventsQuery, eyes: "Eyes") -> AsyncIterator[bytes]:
         begin = await self._feed.last(company) if place is None else place

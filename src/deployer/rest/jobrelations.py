@@ -118,7 +118,7 @@ class JobRelations:
         if not document.is_batch:
             if body.target is None or body.batch is not None:
                 raise InvalidError("/target", "this job gets more agents: give `target` alone")
-            return [Planned(str(agent)) for agent in (await self._requests.check(caller, request)).agents]
+            return [Planned(str(agent)) for agent in (await self._requests.check(caller, request, later=True)).agents]
         if body.batch is None or body.target is not None:
             raise InvalidError("/batch", "a batch gets more items, for the agents that it has: give `batch` alone")
         require_all(caller, record)

@@ -11,7 +11,7 @@ from deployer.dispatch.jobs import Dispatcher, NewJob, no_such_job
 from deployer.errors import ForbiddenError, InvalidError, NotFoundError
 from deployer.model import limits
 from deployer.model.access import Caller, Permission
-from deployer.model.batches import BadBatch, Item, Range, has_place, items
+from deployer.model.batches import BadBatch, Item, Range, has_place, items, longest_filled
 from deployer.model.changes import Priority
 from deployer.model.placement import Place, placed
 from deployer.model.plans import Dependency, Requires, Rolling
@@ -86,8 +86,10 @@ class JobRequests:
         self._dispatcher = dispatcher
         self._agents = agents
 
-    async def check(self, caller: Caller, body: JobRequest, agents: Sequence[AgentId] | None = None) -> NewJob:
-        """The job, on these agents or those of its target.
+    async def check(
+        self, caller: Caller, body: JobRequest, agents: Sequence[AgentId] | None = None, *, later: bool = False
+    ) -> NewJob:
+        """The job, on these agents or those of its target; `later`: its tasks are not made at once.
 
         InvalidError points at what does not fit, ForbiddenError and NotFoundError say what may not be.
         """
@@ -101,7 +103,7 @@ class JobRequests:
         depends_on = _dependencies(body)
         await self._require_seen(caller, depends_on)
         rolling = body.rolling or EVERYTHING
-        return NewJob(
+        new = NewJob(
             id=body.id,
             cmd=body.cmd,
             args=args,
@@ -118,6 +120,18 @@ class JobRequests:
             max_failures=rolling.max_failures or 0,
             skipped=meant.skipped,
         )
+        if new.total * len(new.data) > limits.JOB_CHARS:
+            raise InvalidError("/data", f"{new.total} times this is too much: keep what is long as a script or a file")
+        if new.has_plan or later:
+            await self._require_there(caller, new.agents)
+        return new
+
+    async def _require_there(self, caller: Caller, agents: Sequence[AgentId]) -> None:
+        """Of one that was asked for by its number it is known only here whether it is there: its task is made later."""
+        if len(agents) == 1 and not any(
+            one.state != "revoked" for one in await self._agents.those(caller.company, agents)
+        ):
+            raise InvalidError("/target", "no agent matches this target", "no_matching_agent")
 
     async def _meant(self, caller: Caller, body: JobRequest) -> Meant:
         """The agents that get a task each, or may get one of a batch."""
@@ -219,7 +233,13 @@ def _items(body: JobRequest, args: Struct) -> Sequence[Item]:
         raise InvalidError("/fanout", "a batch has a task for each item: leave out `fanout`")
     if not has_place(msgspec.json.encode(args)):
         raise InvalidError("/args/args", "no argument has a place for the item: write $item where it belongs")
-    return items_of(body.batch)
+    found = items_of(body.batch)
+    if (length := longest_filled(msgspec.json.encode(args), found)) > limits.FILLED_CHARS:
+        raise InvalidError(
+            "/args/args",
+            f"with its item a task has {length} characters of arguments, the most are {limits.FILLED_CHARS}",
+        )
+    return found
 
 
 def items_of(batch: Range | Sequence[Item]) -> Sequence[Item]:

@@ -13,6 +13,7 @@ from deployer.protocol.ids import AgentId
 from deployer.stores import keys, scripts
 from deployer.stores.jobs import JobDocument, JobRecord, read_job
 from deployer.stores.redis import Redis
+from deployer.stores.server import memory_use
 
 Verdict = Literal["MADE", "FULL", "GONE"]
 LEASE_MS: Final = 15_000
@@ -124,6 +125,10 @@ class Plans:
         """It was looked at; None: there is nothing more to be looked for."""
         again = "" if look_again_ms is None else look_again_ms
         await self._redis.run(scripts.LEAVE_DUE, [keys.PLANS], [taken.member, taken.score, again])
+
+    async def memory(self) -> float:
+        """The share of Redis' memory in use, now: what makes many tasks may fill it between two looks of others."""
+        return await memory_use(self._redis)
 
     async def wait_for_room(self, company: str, job: JobRecord) -> None:
         """Have the job looked at when there is room on an agent, before others with a lower priority."""

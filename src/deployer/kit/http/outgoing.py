@@ -101,9 +101,35 @@ class _To:
     def endpointForURI(self, uri: Any) -> Any:  # noqa: N802 (Twisted's)
         kind: Any = TCP4ClientEndpoint if self._address.version == 4 else TCP6ClientEndpoint  # noqa: PLR2004 (IPv4)
         endpoint = kind(self._reactor, str(self._address), self._port, timeout=DEADLINE_S)
-        if uri.scheme != b"https":
-            return endpoint
-        return wrapClientTLS(optionsForClientTLS(self._host), endpoint)
+        if uri.scheme == b"https":
+            endpoint = wrapClientTLS(optionsForClientTLS(self._host), endpoint)
+        return _Bounded(endpoint)
+
+
+class _Bounded:
+    """Cuts a connection on which more comes than a whole answer may be: headers have no limit in Twisted's client."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self._endpoint = endpoint
+
+    def connect(self, factory: Any) -> Any:
+        """Connect."""
+        return self._endpoint.connect(factory).addCallback(_bounded)
+
+
+def _bounded(protocol: Any) -> Any:
+    came, read = 0, protocol.dataReceived
+
+    def received(data: bytes) -> None:
+        nonlocal came
+        came += len(data)
+        if came > 2 * MAX_ANSWER_BYTES:
+            protocol.transport.abortConnection()
+        else:
+            read(data)
+
+    protocol.dataReceived = received
+    return protocol
 
 
 def _sentence(error: BaseException) -> str:

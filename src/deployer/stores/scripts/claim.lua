@@ -93,6 +93,9 @@ if ranks then
 end
 most = take(of_list(':queue'), most)
 if ranks then
-  take(of_ranked('0', '+inf'), most)
+  most = take(of_ranked('0', '+inf'), most)
+end
+if sent == 0 and tonumber(ARGV[3]) > 0 and redis.call('LLEN', agent .. ':queue') + redis.call('ZCARD', agent .. ':ranked') > 0 then
+  redis.call('PUBLISH', 'dpl:wake', ARGV[1]) -- what was in front has ended meanwhile: who waits asks again
 end
 return answer

@@ -9,6 +9,7 @@ from deployer.cli.completion import JOB
 from deployer.cli.jobs import command_line, user_of
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, names, rows
+from deployer.cli.spans import Span
 from deployer.client.client import Client
 from deployer.client.records import Job, Task
 
@@ -18,12 +19,12 @@ HEAD = ("JOB", "STATE", "TARGET", "COMMAND", "USER", "CREATED", "FINISHED")
 
 @click.command("job")
 @click.argument("job_id", metavar="ID", type=JOB)
-@click.option("--wait", type=click.IntRange(0), metavar="S", help="Wait until it is final, at most S seconds.")
+@click.option("--wait", type=Span(), metavar="TIME", help="Wait until it is final, at most so long: 60, 5m, 2h.")
 @common
 def command(told: Common, job_id: str, wait: int | None) -> None:
     """Show a job and its tasks.
 
-    With --wait the exit code tells how it ended: 0 OK, 1 failed, 124 timed out or still running after S seconds.
+    With --wait the exit code tells how it ended: 0 OK, 1 failed, 124 timed out or still running then.
     """
     client = told.client()
     job = client.job(job_id) if wait is None else client.wait(job_id, wait)

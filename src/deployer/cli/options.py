@@ -9,6 +9,7 @@ import click
 
 from deployer.cli.contexts import find
 from deployer.cli.output import LINES
+from deployer.cli.pointers import remember
 from deployer.cli.where import which_master
 from deployer.client.client import Client
 
@@ -62,6 +63,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             ndjson=ndjson,
         )
         click.get_current_context().meta[LINES] = ndjson
+        remember(click.get_current_context())
         return command(told_all, **own)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), which_master(told))

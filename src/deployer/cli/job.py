@@ -6,6 +6,7 @@ import click
 
 from deployer.cli import exits
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.jobs import command_line, user_of
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, names, rows
@@ -27,6 +28,7 @@ def command(told: Common, job_id: str, wait: int | None) -> None:
     With --wait the exit code tells how it ended: 0 OK, 1 failed, 124 timed out or still running then.
     """
     client = told.client()
+    job_id = known(client, job_id)
     job = client.job(job_id) if wait is None else client.wait(job_id, wait)
     if told.quiet and not told.json:
         names([job.state])

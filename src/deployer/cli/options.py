@@ -13,6 +13,9 @@ from deployer.cli.pointers import remember
 from deployer.cli.where import which_master
 from deployer.client.client import Client
 
+TARGET = "deployer.target"
+"""In the context's `meta`: the master that was chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -34,7 +37,8 @@ class Common:
 
     def own_client(self) -> Client:
         """The same, for whoever closes it; one that a thread reads from cannot be closed by another."""
-        target = find(self.url, self.token_file, self.context)
+        meta = click.get_current_context().meta  # a token that comes through a pipe can be read once
+        target = meta.get(TARGET) or meta.setdefault(TARGET, find(self.url, self.token_file, self.context))
         return Client(target.url, target.token, target.ca_file, patience_s=3.0)
 
 

@@ -1,5 +1,6 @@
 """Attending to a job: its output as it comes or at the end, how far it is, how it ended, and the exit code."""
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -187,8 +188,9 @@ def _explain(tasks: Sequence[Task]) -> None:
 def _left(told: Common, client: Client, job_id: str) -> int:
     """Say where to find what is waited for no more."""
     if told.json:
-        job = client.job(job_id).document
-        document({"job": job} if told.ndjson else job)
+        with contextlib.suppress(Unreachable):
+            job = client.job(job_id).document
+            document({"job": job} if told.ndjson else job)
     if not told.quiet:
         say(f"job {job_id} goes on: `deployer log -f {job_id}` shows it, `deployer cancel {job_id}` ends it")
     return exits.TIMEOUT

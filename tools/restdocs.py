@@ -54,11 +54,11 @@ level N, and what stands between a line `N:::` and a line `:::` is one of many l
 | 10 | statsd: `10::hits:3\\|c` |
 | 11 | debug |
 | 20, 21, 22, 23 | the job's result as JSON, YAML, TOML, HRD; the last one counts |
-| 30 | a job's result that is another job (seed 001) |
+| 30 | a job's result that is another job |
 
 ## By Redis
 
-`RPUSH cmds_queue` with a document of `id`, `gid`, `nid`, `cmd`, `args` and `data` (seed 001) runs a command on agent
+`RPUSH cmds_queue` with a document of `id`, `gid`, `nid`, `cmd`, `args` and `data` runs a command on agent
 `gid:nid`, where the master is set to take them (`redis_commands`); its result is `BLPOP`ed from `cmds_queue_<id>`,
 where it waits for a day. Another company than the installation's first has `c:<company's id>:` before both names.
 

@@ -187,7 +187,7 @@ def test_a_job_that_does_not_fit_is_2_and_says_where(master: ScriptedMaster, cli
     errors = [{"pointer": "/args/workingdir", "message": "is too long"}]
     master.on("POST /api/v1/jobs", refusal(422, "invalid", "No.", errors))
     result = cli("run", "-t", "1:1", "x")
-    assert (result.exit_code, result.stderr) == (2, "deployer: /args/workingdir: is too long\n")
+    assert (result.exit_code, result.stderr) == (2, "deployer: --workingdir: is too long\n")
 
 
 def start(environment: dict[str, str | None], *args: str, **more: Any) -> subprocess.Popen[bytes]:
@@ -255,3 +255,19 @@ def test_a_job_for_many_names_each_and_asks_for_as_many_as_are_wanted(master: Sc
         assert master.asked[-1].body["fanout"] == sent
     for wrong in ("0", "some", "-1", "²"):
         assert cli("run", "-t", "role=web", f"--fanout={wrong}", "--no-wait", "--", "x").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["--wait", "5", "--", "true"], ["x", "y", "--", "true"]])
+def test_a_word_before_the_dashes_is_no_command(master: ScriptedMaster, cli: Cli, words: list[str]) -> None:
+    done = cli("run", "-t", "1:1", *words)
+    assert done.exit_code == 2
+    assert "before the --" in done.stderr
+    assert master.asked == []
+
+
+@pytest.mark.parametrize("words", [["--", "git", "checkout", "--", "f"], ["--", "--", "f"], ["git", "f"]])
+def test_a_command_may_have_dashes_of_its_own(master: ScriptedMaster, cli: Cli, words: list[str]) -> None:
+    script(master, "OK")
+    assert cli("run", "-t", "1:1", "--no-wait", *words).exit_code == 0
+    sent = master.asked[0].body["args"]
+    assert [sent["cmd"], *sent["args"]] == words[1:] if words[0] == "--" else words

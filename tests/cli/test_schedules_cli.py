@@ -139,3 +139,31 @@ def test_what_is_not_there_and_what_is_refused_have_their_exit_codes(master: Scr
     refused = cli("schedules", "add", "n", "--cron", "0 0 30 2 *", "-t", "1:1", "true")
     assert refused.exit_code != 0
     assert "it would never fire" in refused.stderr
+
+
+def test_the_job_of_a_schedule_has_the_options_of_a_job(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("POST /api/v1/schedules", answer(ONE, 201))
+    options = ["--rolling", "1", "--max-failures", "2", "--priority", "5", "--requires", "ram=1G", "--away", "skip"]
+    done = cli("schedules", "add", "n", "--every", "1d", *options, "--batch", "1-3", "-t", "*", "x", "$item")
+    assert done.exit_code == 0, done.output
+    job = master.asked[-1].body["job"]
+    assert {name: value for name, value in job.items() if name not in {"cmd", "args", "target"}} == {
+        "rolling": {"size": 1, "max_failures": 2},
+        "priority": 5,
+        "requires": {"ram": 1024**3},
+        "away": "skip",
+        "batch": {"from": 1, "to": 3},
+    }
+    for once in ("--depends-on", "--not-after"):
+        assert cli("schedules", "add", "n", "--every", "1d", once, "1d", "-t", "*", "x").exit_code == 2
+
+
+def test_what_is_named_of_a_schedule_is_changed(master: ScriptedMaster, cli: Cli) -> None:
+    master.on(f"PATCH {PATH}", answer(ONE))
+    done = cli("schedules", "set", "nightly", "--every", "2h", "--overlap", "skip", "--rename", "often")
+    assert done.stderr == "deployer: schedule often is changed; it fires next at 2026-11-28T01:30:00.000Z\n"
+    assert master.asked[-1].body == {"name": "often", "every_s": 7200, "overlap": "skip"}
+    asked = len(master.asked)
+    for wrong in ([], ["--every", "1", "--cron", "@daily"], ["--every", "x"]):
+        assert cli("schedules", "set", "nightly", *wrong).exit_code == 2
+    assert len(master.asked) == asked

@@ -1,5 +1,6 @@
 """Attending to a job: its output as it comes or at the end, how far it is, how it ended, and the exit code."""
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +16,19 @@ from deployer.cli.job import with_tasks
 from deployer.cli.options import Common
 from deployer.cli.output import Printer, document, is_for_many, line, say
 from deployer.cli.progress import Progress, in_words
+from deployer.cli.spans import Span
+from deployer.cli.vigil import LOOK_S, Overdue, Vigil, followed
 from deployer.client.client import Client
 from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.client.records import Dropped, Ended, Job, Message, Task
 from deployer.client.requests import LOST_IN_A_ROW
 
-LOOK_S: Final = 1.0
 UNSTARTED: Final = frozenset({"ROLLOUT_STOPPED", "DEPENDENCY_FAILED", "EXPIRED", "CANCELLED", "AGENT_REVOKED"})
 """Codes of tasks that never began."""
 _OPTIONS: Final = (
     click.option("--pass-exit", is_flag=True, help="Exit with the status of the command."),
     click.option("--wait/--no-wait", default=True, help="Wait for the end; else print the job's id."),
+    click.option("--timeout", "timeout_s", type=Span(1), metavar="TIME", help="Wait at most so long: 90s, 5m, 2h."),
     click.option("--follow/--no-follow", default=True, help="Show output as it comes; else when the job has ended."),
     click.option(
         "--gather/--no-gather",
@@ -45,13 +48,16 @@ class Wishes:
     follow: bool
     pass_exit: bool
     gather: bool | None
+    timeout_s: float | None = None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> "Wishes":
         """Take them out of a command's options."""
         gather = options.pop("gather")
         given = click.get_current_context().get_parameter_source("follow") is not ParameterSource.DEFAULT
-        wishes = {name: options.pop(name) for name in ("wait", "follow", "pass_exit")}
+        wishes = {name: options.pop(name) for name in ("wait", "follow", "pass_exit", "timeout_s")}
+        if wishes["timeout_s"] is not None and not wishes["wait"]:
+            raise click.UsageError("--timeout and --no-wait exclude each other")
         return cls(**wishes, gather=False if gather is None and given else gather)
 
     def gathers(self, job: Job) -> bool:
@@ -70,6 +76,8 @@ def submitted(told: Common, client: Client, job_id: str, submit: Callable[[], Jo
         return _attend(told, client, submit(), wishes)
     except KeyboardInterrupt:
         return _interrupted(client, job_id)
+    except Overdue:
+        return _left(told, client, job_id)
 
 
 def _attend(told: Common, client: Client, job: Job, wishes: Wishes) -> int:
@@ -80,16 +88,17 @@ def _attend(told: Common, client: Client, job: Job, wishes: Wishes) -> int:
             click.echo(job.id)
         return exits.OK
     show = _as_lines if told.ndjson else _as_document if told.json else _as_text
-    ended, tasks = show(told, client, job, wishes)
+    vigil = Vigil(client, job.id, wishes.timeout_s, silent=told.quiet)
+    ended, tasks = show(told, client, job, wishes, vigil)
     return exits.of_tasks(ended, tasks) if wishes.pass_exit else exits.of_job(ended)
 
 
-def _as_text(told: Common, client: Client, job: Job, wishes: Wishes) -> tuple[Job, Sequence[Task]]:
+def _as_text(told: Common, client: Client, job: Job, wishes: Wishes, vigil: Vigil) -> tuple[Job, Sequence[Task]]:
     group = wishes.gathers(job)
     if wishes.follow and not group:
-        ended = _follow(client, job, Printer(named=is_for_many(job)).show)
+        ended = _follow(told, client, job, vigil, Printer(named=is_for_many(job)).show)
     else:
-        ended = _until_final(client, job, Progress(shown=not told.quiet))
+        ended = _until_final(client, job, vigil, Progress(shown=not told.quiet))
     tasks = list(client.tasks(ended.id)) if wishes.pass_exit or group or ended.state != "OK" else []
     if group:
         groups.show(client.log(ended.id), tasks)
@@ -106,20 +115,20 @@ def _as_text(told: Common, client: Client, job: Job, wishes: Wishes) -> tuple[Jo
     return ended, tasks
 
 
-def _as_document(told: Common, client: Client, job: Job, wishes: Wishes) -> tuple[Job, Sequence[Task]]:
+def _as_document(told: Common, client: Client, job: Job, wishes: Wishes, vigil: Vigil) -> tuple[Job, Sequence[Task]]:
     del wishes
-    ended = _until_final(client, job, Progress(shown=not told.quiet))
+    ended = _until_final(client, job, vigil, Progress(shown=not told.quiet))
     tasks = list(client.tasks(ended.id))
     items = [item.document for item in client.log(ended.id) if isinstance(item, Message)]
     document({**with_tasks(ended, tasks), "log": items})
     return ended, tasks
 
 
-def _as_lines(told: Common, client: Client, job: Job, wishes: Wishes) -> tuple[Job, Sequence[Task]]:
+def _as_lines(told: Common, client: Client, job: Job, wishes: Wishes, vigil: Vigil) -> tuple[Job, Sequence[Task]]:
     """What comes, each under its name; at last the tasks and the job."""
-    del told, wishes
+    del wishes
     line({"job": job.document})
-    ended = _follow(client, job, as_line)
+    ended = _follow(told, client, job, vigil, as_line)
     tasks = list(client.tasks(ended.id))
     for task in tasks:
         line({"task": task.document})
@@ -133,19 +142,26 @@ def as_line(item: Message | Dropped, more: Mapping[str, Any] | None = None) -> N
     line({**said, **(more or {})})
 
 
-def _follow(client: Client, job: Job, show: Callable[[Message | Dropped], None]) -> Job:
-    for item in client.follow(job.id):
+def _follow(told: Common, client: Client, job: Job, vigil: Vigil, show: Callable[[Message | Dropped], None]) -> Job:
+    def idle() -> None:
+        for news in vigil.news():
+            say(news)
+
+    for item in followed(told.own_client(), job.id, idle):
         if isinstance(item, Ended):
             return item.job
         show(item)
     return client.wait(job.id)
 
 
-def _until_final(client: Client, job: Job, progress: Progress) -> Job:
+def _until_final(client: Client, job: Job, vigil: Vigil, progress: Progress) -> Job:
     """Wait, as long as it takes, and say meanwhile how far it is; a master may go away."""
     fruitless, trouble = 0, ""
     try:
         while not job.final:
+            for news in vigil.news():
+                progress.clear()
+                say(news)
             progress.show(job, trouble)
             try:
                 job = client.wait(job.id, LOOK_S)
@@ -167,6 +183,17 @@ def _explain(tasks: Sequence[Task]) -> None:
             ends.setdefault(groups.how_it_ended(task), []).append(task.agent_id)
     for ended, agents in sorted(ends.items(), key=lambda one: min(map(by_number, one[1]))):
         say(f"{fold(agents)}: {ended}")
+
+
+def _left(told: Common, client: Client, job_id: str) -> int:
+    """Say where to find what is waited for no more."""
+    if told.json:
+        with contextlib.suppress(Unreachable):
+            job = client.job(job_id).document
+            document({"job": job} if told.ndjson else job)
+    if not told.quiet:
+        say(f"job {job_id} goes on: `deployer log -f {job_id}` shows it, `deployer cancel {job_id}` ends it")
+    return exits.TIMEOUT
 
 
 def _interrupted(client: Client, job_id: str) -> int:

@@ -3,6 +3,7 @@
 import click
 
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, say
 
@@ -13,6 +14,7 @@ from deployer.cli.output import document, say
 def command(told: Common, job_id: str) -> None:
     """End a job: what has not started never starts, what runs is killed."""
     client = told.client()
+    job_id = known(client, job_id)
     before = client.job(job_id)
     job = before if before.final else client.cancel(job_id)
     if told.json:

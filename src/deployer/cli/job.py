@@ -6,9 +6,11 @@ import click
 
 from deployer.cli import exits
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.jobs import command_line, user_of
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, names, rows
+from deployer.cli.spans import Span
 from deployer.client.client import Client
 from deployer.client.records import Job, Task
 
@@ -18,14 +20,15 @@ HEAD = ("JOB", "STATE", "TARGET", "COMMAND", "USER", "CREATED", "FINISHED")
 
 @click.command("job")
 @click.argument("job_id", metavar="ID", type=JOB)
-@click.option("--wait", type=click.IntRange(0), metavar="S", help="Wait until it is final, at most S seconds.")
+@click.option("--wait", type=Span(), metavar="TIME", help="Wait until it is final, at most so long: 60, 5m, 2h.")
 @common
 def command(told: Common, job_id: str, wait: int | None) -> None:
     """Show a job and its tasks.
 
-    With --wait the exit code tells how it ended: 0 OK, 1 failed, 124 timed out or still running after S seconds.
+    With --wait the exit code tells how it ended: 0 OK, 1 failed, 124 timed out or still running then.
     """
     client = told.client()
+    job_id = known(client, job_id)
     job = client.job(job_id) if wait is None else client.wait(job_id, wait)
     if told.quiet and not told.json:
         names([job.state])

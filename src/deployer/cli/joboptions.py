@@ -1,4 +1,4 @@
-"""What `deployer run` can say of a job: each option becomes the field of POST /jobs that it is called after."""
+"""What `deployer run` and `schedules add` can say of a job: each option becomes the field that it is called after."""
 
 import functools
 import re
@@ -7,25 +7,19 @@ from typing import Any, Final
 
 import click
 
+from deployer.cli.sizes import size
+from deployer.cli.spans import Moment
 from deployer.cli.things import read_text
 
 MOST: Final = 1_000_000
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _BATCH: Final = re.compile(r"(-?[0-9]{1,15})-(-?[0-9]{1,15})(?:/([0-9]{1,15}))?", re.ASCII)
-_SIZE: Final = re.compile(r"([0-9]{1,18})([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 _ROLLING: Final = re.compile(r"[0-9]{1,7}%?", re.ASCII)
 _ON: Final = ("success", "failure", "always")
-_UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_OPTIONS: Final = (
+_REPEATED: Final = (
     click.option("--fanout", metavar="all|one|N", help="On all agents that are meant, on one of them, or on so many."),
     click.option("--batch", metavar="FROM-TO[/BY]", help="A task for each of these numbers, which is $item in ARGS."),
     click.option("--items", metavar="FILE", help="A task for each line of a file (-: our own input): $item in ARGS."),
-    click.option(
-        "--depends-on",
-        multiple=True,
-        metavar="ID[:ON]",
-        help="Not before this job has ended well; ON: success, failure, always. May be repeated.",
-    ),
     click.option("--requires", metavar="ram=4G,load=2", help="What an agent must have free (G: 1024^3 bytes)."),
     click.option("--priority", type=int, metavar="N", help="Those with more go first."),
     click.option(
@@ -35,15 +29,31 @@ _OPTIONS: Final = (
         "--max-failures", metavar="K|any", help="With --rolling: no more begin after K failures, or never so."
     ),
     click.option("--away", type=click.Choice(["skip", "queue"]), help="What becomes of agents that are away."),
+)
+_ONCE: Final = (
     click.option(
-        "--not-after", metavar="TIME", help="What has not started by then never does, as 2027-01-01T00:00:00Z."
+        "--depends-on",
+        multiple=True,
+        metavar="ID[:ON]",
+        help="Not before this job has ended well; ON: success, failure, always. May be repeated.",
+    ),
+    click.option(
+        "--not-after",
+        type=Moment(),
+        metavar="TIME",
+        help="What has not started by then never does: 5m, 2h, 1d from now on, or 2027-01-01T00:00:00Z.",
     ),
 )
 
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command all of them."""
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_REPEATED + _ONCE), command)
+
+
+def repeated_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those that make sense for a job that is repeated."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_REPEATED), command)
 
 
 def fields(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,12 +61,12 @@ def fields(options: Mapping[str, Any]) -> dict[str, Any]:
     wanted = {
         "fanout": _fanout(options["fanout"]),
         "batch": _batch(options["batch"], options["items"]),
-        "depends_on": [_dependency(text) for text in options["depends_on"]] or None,
+        "depends_on": [_dependency(text) for text in options.get("depends_on", ())] or None,
         "requires": _requirements(options["requires"]),
         "priority": options["priority"],
         "rolling": _rolling(options["rolling"], options["max_failures"]),
         "away": options["away"],
-        "not_after": options["not_after"],
+        "not_after": options.get("not_after"),
     }
     return {name: value for name, value in wanted.items() if value is not None}
 
@@ -99,9 +109,9 @@ def _requirements(text: str | None) -> dict[str, int | float] | None:
     found: dict[str, int | float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        size = _SIZE.fullmatch(value)
-        if name == "ram" and size is not None:
-            found[name] = int(size[1]) * _UNITS[size[2].upper()]
+        ram = size(value) if name == "ram" else None
+        if ram is not None:
+            found[name] = ram
         elif name == "load" and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value, re.ASCII):
             found[name] = float(value) if "." in value else int(value)
         else:
@@ -116,8 +126,8 @@ def _rolling(text: str | None, failures: str | None) -> dict[str, Any] | None:
         return None
     if not _ROLLING.fullmatch(text):
         raise click.BadParameter(f"{text!r} is neither a number nor a percentage", param_hint="--rolling")
-    size = text if text.endswith("%") else int(text)
-    return {"size": size} | ({} if failures is None else {"max_failures": _most(failures)})
+    share = text if text.endswith("%") else int(text)
+    return {"size": share} | ({} if failures is None else {"max_failures": _most(failures)})
 
 
 def _most(text: str) -> int | None:

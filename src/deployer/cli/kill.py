@@ -4,6 +4,7 @@ import click
 
 from deployer.cli import exits
 from deployer.cli.completion import AGENT, JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, say
 
@@ -18,6 +19,7 @@ WAIT_S = 30.0
 def command(told: Common, job_id: str, target: str | None, signal: str | None) -> None:
     """End what a job runs, or send its process a signal."""
     client = told.client()
+    job_id = known(client, job_id)
     agents = [target] if target else [task.agent_id for task in client.tasks(job_id)]
     args = {"id": job_id} | ({} if signal is None else {"signal": signal.upper().removeprefix("SIG")})
     jobs = [client.wait(client.submit("kill", args, target=one).id, WAIT_S) for one in agents]

@@ -3,6 +3,7 @@
 import click
 
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document, is_for_many
 from deployer.client.records import Message
@@ -15,6 +16,7 @@ from deployer.client.records import Message
 def command(told: Common, job_id: str, follow: bool) -> None:  # noqa: FBT001 (click passes it by name)
     """Show what a job has put out."""
     client = told.client()
+    job_id = known(client, job_id)
     messages = client.log(job_id, follow=follow)
     if told.json:
         document({"items": [message.document for message in messages if isinstance(message, Message)]})

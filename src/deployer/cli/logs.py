@@ -4,6 +4,7 @@ import click
 
 from deployer.cli.attend import as_line
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.merge import MOST_FOLLOWED, Said, followed, merged, short_ids
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document
@@ -20,10 +21,11 @@ def command(told: Common, ids: tuple[str, ...], follow: bool, times: bool) -> No
 
     Each line says on which host, and of several jobs of which.
     """
-    jobs = list(dict.fromkeys(ids))
-    if follow and len(jobs) > MOST_FOLLOWED:
+    if follow and len(set(ids)) > MOST_FOLLOWED:
         raise click.UsageError(f"{MOST_FOLLOWED} jobs can be followed at once")
-    found = followed(told.own_client, jobs) if follow else merged(told.client(), jobs)
+    client = told.client()
+    jobs = list(dict.fromkeys(known(client, one) for one in ids))
+    found = followed(told.own_client, jobs) if follow else merged(client, jobs)
     names = short_ids(jobs) if len(jobs) > 1 else {}
     if told.json and not told.ndjson:
         document({"items": [_named(one) for one in found if isinstance(one.item, Message)]})

@@ -9,8 +9,12 @@ import click
 
 from deployer.cli.contexts import find
 from deployer.cli.output import LINES
+from deployer.cli.pointers import remember
 from deployer.cli.where import which_master
 from deployer.client.client import Client
+
+TARGET = "deployer.target"
+"""In the context's `meta`: the master that was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Common:
 
     def own_client(self) -> Client:
         """The same, for whoever closes it; one that a thread reads from cannot be closed by another."""
-        target = find(self.url, self.token_file, self.context)
+        meta = click.get_current_context().meta  # a token that comes through a pipe can be read once
+        target = meta.get(TARGET) or meta.setdefault(TARGET, find(self.url, self.token_file, self.context))
         return Client(target.url, target.token, target.ca_file, patience_s=3.0)
 
 
@@ -62,6 +67,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
             ndjson=ndjson,
         )
         click.get_current_context().meta[LINES] = ndjson
+        remember(click.get_current_context())
         return command(told_all, **own)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), which_master(told))

@@ -6,6 +6,7 @@ import click
 
 from deployer.cli.attend import Wishes, attending, submitted
 from deployer.cli.completion import JOB
+from deployer.cli.jobname import job_id as known
 from deployer.cli.options import Common, common
 from deployer.client.requests import new_id
 
@@ -21,6 +22,7 @@ def command(told: Common, job_id: str, new: str | None, **options: Any) -> None:
     It is a new job, which is attended to as `deployer run` does.
     """
     client = told.client()
+    job_id = known(client, job_id)
     wishes = Wishes.taken(options)
     new = new or new_id()
     code = submitted(told, client, new, lambda: client.rerun(job_id, new_id=new), wishes)

@@ -13,7 +13,24 @@ from deployer.cli.things import read_text
 from deployer.client.requests import new_id
 
 
-@click.command("run", context_settings={"allow_interspersed_args": False})
+class Commanding(click.Command):
+    """Takes no word for a command that stands before a `--`: it is a value that some option does not have."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; UsageError."""
+        words = list(args)
+        rest = super().parse_args(ctx, args)
+        argv = ctx.params.get("argv") or ()
+        before = words[: len(words) - len(argv)]
+        if "--" in argv and before[-1:] != ["--"]:
+            stray = " ".join(argv[: argv.index("--")])
+            raise click.UsageError(
+                f"what is {stray!r} before the --? A command with a -- in it comes behind another --", ctx
+            )
+        return rest
+
+
+@click.command("run", cls=Commanding, context_settings={"allow_interspersed_args": False})
 @click.option(
     "--target",
     "-t",

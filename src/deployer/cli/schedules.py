@@ -1,37 +1,21 @@
 """`deployer schedules`."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
+from deployer.cli.joboptions import fields, repeated_job_options
 from deployer.cli.options import Common, common
 from deployer.cli.output import document, rows
 from deployer.cli.runoptions import arguments, process_options
+from deployer.cli.scheduleoptions import timing, timing_options
 from deployer.cli.things import given, place, read_text, show_one
 from deployer.client.records import Document
 
 TITLES = ("NAME", "WHEN", "NEXT", "LAST", "FIRED", "TARGET", "COMMAND")
 FIRINGS = ("AT", "OUTCOME", "JOB", "REASON")
 MAX_NAME: Final = 63
-_SECONDS: Final[Mapping[str, int]] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SPAN: Final = re.compile(r"([0-9]{1,10})([smhd]?)", re.ASCII)
-
-
-class Span(click.ParamType[int]):
-    """Seconds, or a number with s, m, h or d behind it."""
-
-    name = "TIME"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """In seconds."""
-        match = _SPAN.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is no time as 30, 90s, 5m, 2h or 1d", param, ctx)
-        return int(match[1]) * _SECONDS[match[2]]
-
-
 _name = click.argument("name")
 
 
@@ -58,19 +42,12 @@ def list_all(told: Common) -> None:
 
 @command.command("add")
 @click.argument("schedule", metavar="NAME")
-@click.option("--cron", metavar="EXPR", help="When: minute, hour, day, month, weekday; or @hourly, @daily, …")
-@click.option("--timezone", metavar="ZONE", help="Of the expression, as Europe/Berlin; UTC without it.")
-@click.option("--every", "every_s", type=Span(), help="When: at each period, as 90, 5m, 2h or 1d.")
-@click.option("--jitter", "jitter_s", type=Span(), help="Later than that by up to so much, each time another time.")
-@click.option(
-    "--overlap", type=click.Choice(("skip", "queue", "replace")), help="What happens while the job before still runs."
-)
-@click.option("--catch-up", type=click.Choice(("none", "one", "all")), help="What is made up for after an outage.")
+@timing_options
 @click.option("--start", metavar="TIME", help="Not before, as 2026-12-01T00:00:00Z.")
 @click.option("--end", metavar="TIME", help="Not behind.")
 @click.option("--paused", is_flag=True, help="Do not begin yet.")
 @click.option("--target", "-t", required=True, metavar="EXPR", help="The agents, as for `deployer run`.")
-@click.option("--fanout", metavar="all|one|N", help="On all agents that are meant, on one of them, or on so many.")
+@repeated_job_options
 @process_options
 @click.option("--data-file", metavar="FILE", help="UTF-8 text for its standard input; - reads ours.")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
@@ -79,10 +56,25 @@ def add(told: Common, schedule: str, argv: tuple[str, ...], **options: Any) -> N
     """Run a command again and again: deployer schedules add NAME --cron "30 2 * * *" -t 1:1 -- COMMAND."""
     if (options["cron"] is None) == (options["every_s"] is None):
         raise click.UsageError("say when: either by --cron or by --every")
-    timing = ("cron", "timezone", "every_s", "jitter_s", "overlap", "catch_up", "start", "end")
-    body = given(name=schedule, paused=options["paused"] or None, **{one: options[one] for one in timing})
+    more = given(paused=options["paused"] or None, start=options["start"], end=options["end"])
+    body = {"name": schedule, **timing(options), **more}
     made = told.client().make(place("schedules"), {**body, "job": _job(argv, options)})
     show_one(told, made, "", f"schedule {schedule} is made; it fires next at {made.get('next') or 'no time'}")
+
+
+@command.command("set")
+@_name
+@click.option("--rename", metavar="NAME", help="What it is called from now on.")
+@timing_options
+@common
+def change(told: Common, name: str, rename: str | None, **options: Any) -> None:
+    """Change a schedule; what is not named stays. Who does so is its user from then on."""
+    body = given(name=rename) | timing(options)
+    if not body:
+        raise click.UsageError("say what to change, as --cron or --every")
+    changed = told.client().change(_place(told, name), body)
+    called = rename or name
+    show_one(told, changed, "", f"schedule {called} is changed; it fires next at {changed.get('next') or 'no time'}")
 
 
 @command.command("show")
@@ -145,11 +137,9 @@ def _place(told: Common, name: str) -> str:
 
 
 def _job(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
-    fanout, source = options["fanout"], options["data_file"]
-    number = isinstance(fanout, str) and fanout.isascii() and fanout.isdecimal()
-    data = None if source is None else read_text(source, "--data-file")
-    more = given(fanout=int(fanout) if number else fanout, data=data)
-    return {"cmd": "execute", "args": arguments(argv, options), "target": options["target"], **more}
+    source = options["data_file"]
+    data = {} if source is None else {"data": read_text(source, "--data-file")}
+    return {"cmd": "execute", "args": arguments(argv, options), "target": options["target"], **fields(options), **data}
 
 
 def _row(one: Document) -> list[object]:

@@ -48,7 +48,7 @@ class NoArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a process is run, whatever it is (seed 001, DESIGN 4). Times in seconds, sizes in bytes.
+    """How a process is run, whatever it is. Times in seconds, sizes in bytes.
 
     `max_time`: -1 long-running (remembered and started again), 0 no limit. `max_restart`: how often a run that fails
     within 5 minutes is repeated; None: 0, or 5 with `max_time` -1. `recurring_period`: 0 once, else run at each
@@ -118,7 +118,7 @@ class RunArgs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 class ExecuteArgs(RunArgs, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Arguments of `execute`: one program with its arguments, or with `shell` a line of /bin/sh (DESIGN 4)."""
+    """Arguments of `execute`: one program with its arguments, or with `shell` a line of /bin/sh."""
 
     cmd: Path | None = None
     args: Annotated[list[Text], Meta(max_length=MAX_ARGUMENTS)] = []

@@ -153,3 +153,21 @@ async def test_one_user_has_only_so_many_streams(
     await again.hear(1)
     again.close()
     await served.until(lambda: len(served.hub) == 0)
+
+
+async def test_the_newest_come_first_where_that_is_asked_for(served: Served, agent: WireAgent) -> None:
+    for number in range(7):
+        await submit(served, f"j{number}", target="1:7")
+    every = await told(served, "/api/v1/events?limit=1000")
+    found: list[Any] = []
+    path = query = "/api/v1/events?limit=3&sort=-id"
+    while True:
+        page = (await served.ask("GET", path)).json
+        found += [(one["type"], one["subject"], one["state"]) for one in page["items"]]
+        if page["next"] is None:
+            break
+        path = f"{query}&cursor={page['next']}"
+    assert found == every[::-1]
+    at = (await served.ask("GET", f"{query}&type=job")).json["items"][-1]["at"]
+    assert all(one["at"] < at for one in (await served.ask("GET", f"{query}&to={at}")).json["items"])
+    assert all(one["at"] >= at for one in (await served.ask("GET", f"{query}&from={at}")).json["items"])

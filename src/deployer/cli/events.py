@@ -11,6 +11,7 @@ from deployer.cli.things import place, show_list
 from deployer.client.records import Document
 
 TITLES = ("ID", "TIME", "TYPE", "SUBJECT", "STATE")
+NEWEST = 50
 FIELDS = ("id", "at", "type", "subject", "state")
 
 
@@ -22,7 +23,9 @@ FIELDS = ("id", "at", "type", "subject", "state")
 @click.option("--from", "since", metavar="TIME", help="From then on, as 2026-11-23T00:00:00Z.")
 @click.option("--to", "until", metavar="TIME", help="Before then.")
 @click.option("--after", metavar="ID", default="", help="With --follow: behind this event.")
-@click.option("--limit", type=click.IntRange(1), help="How many, the oldest first.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="How many of the newest (50); with --follow: so many and no more."
+)
 @common
 def command(
     told: Common,
@@ -34,11 +37,15 @@ def command(
     after: str,
     limit: int | None,
 ) -> None:
-    """Show what happens to jobs, tasks, agents and the rest."""
+    """Show what happens to jobs, tasks, agents and the rest.
+
+    The newest are shown, in the order in which they came; with --from all from then on.
+    """
     client = told.client()
     if not follow:
-        query = {"type": ",".join(types) or None, "from": since, "to": until}
-        show_list(told, TITLES, client.items(place("events"), limit, **query), FIELDS)
+        query = {"type": ",".join(types) or None, "from": since, "to": until, "sort": "-id"}
+        newest = list(client.items(place("events"), limit or (None if since else NEWEST), **query))
+        show_list(told, TITLES, newest[::-1], FIELDS)
         return
     if since or until:
         raise click.UsageError("--follow begins now, or behind --after")

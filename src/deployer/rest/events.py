@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,25 +44,31 @@ class EventAnswer(Struct, frozen=True, kw_only=True):
 
 
 class EventPage(Struct, frozen=True):
-    """Some events, oldest first, and where the next ones begin."""
+    """Some events, and where the next ones begin."""
 
     items: list[EventAnswer]
     next: str | None
 
 
 class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
-    """How many, from where. `type`: as `task.state`, or `job` for all of its kind; several with commas between."""
+    """How many, from where. `type`: as `task.state`, or `job` for all of its kind; several with commas between.
+
+    `sort`: the oldest first, or the newest.
+    """
 
     limit: Limit = 100
     cursor: Cursor | None = None
     since: Moment | None = None
     until: Moment | None = None
     type: Annotated[str, Meta(pattern=r"^[a-z.,]{1,200}\Z")] | None = None
+    sort: Literal["id", "-id"] = "id"
 
-    def is_in_time(self, event: Event) -> bool:
-        """Whether an event was before `to`."""
-        until = Span.of(self).until
-        return until is None or event.at < until.timestamp() * 1000
+    def is_within(self, event: Event) -> bool:
+        """Whether an event is not behind the end that its list comes to: `to`, or `from` where the newest are first."""
+        span = Span.of(self)
+        if self.sort == "-id":
+            return span.since is None or event.at >= int(span.since.timestamp() * 1000)
+        return span.until is None or event.at < span.until.timestamp() * 1000
 
     def takes(self, kind: str) -> bool:
         """Whether events of this type are asked for."""
@@ -87,14 +93,20 @@ class EventRoutes:
             raise MalformedError(f"in the query: type: {trouble}")
         eyes = Eyes(caller, self._jobs)
         if EVENT_STREAM in reader.accept:
+            if query.sort != "id":
+                raise MalformedError("in the query: sort: what comes is told in the order in which it comes")
             place = _place(reader.last_event_id or query.cursor, query)
             if self._open[caller.company, caller.user] >= STREAMS:
                 raise TooManyError(f"you follow events {STREAMS} times at this master: end one of these streams", 10.0)
             return Stream(EVENT_STREAM, self._counted(caller, self._stream(caller.company, place, query, eyes)))
-        page = await self._feed.page(caller.company, _place(query.cursor, query) or START, query.limit)
-        in_time = [one for one in page.events if query.is_in_time(one)]
-        more = page.entries == query.limit and len(in_time) == len(page.events)
-        return EventPage(await _answers(in_time, query, eyes), page.place if more else None)
+        place = _place(query.cursor, query)
+        if query.sort == "-id":
+            page = await self._feed.newest(caller.company, place or "", query.limit)
+        else:
+            page = await self._feed.page(caller.company, place or START, query.limit)
+        within = [one for one in page.events if query.is_within(one)]
+        more = page.entries == query.limit and len(within) == len(page.events)
+        return EventPage(await _answers(within, query, eyes), page.place if more else None)
 
     async def _counted(self, caller: Caller, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         whose = (caller.company, caller.user)
@@ -188,6 +200,9 @@ _encode = msgspec.json.Encoder().encode
 
 def _place(text: str | None, query: EventsQuery) -> str | None:
     """Behind which event to begin; None: not said."""
+    if text is None and query.sort == "-id":
+        until = Span.of(query).until
+        return None if until is None else f"{max(int(until.timestamp() * 1000), 0)}-0"
     if text is None:
         since = Span.of(query).since
         return None if since is None else f"{max(int(since.timestamp() * 1000) - 1, 0)}-{2**32}"

@@ -43,8 +43,15 @@ class Events:
 
     async def after(self, company: str, place: str, count: int) -> Page:
         """What is among the next `count` entries behind a place, oldest first."""
+        return await self._page(company, place, "XRANGE", f"({place}", "+", count)
+
+    async def before(self, company: str, place: str, count: int) -> Page:
+        """What is among the `count` entries in front of a place (empty: the end), newest first."""
+        return await self._page(company, place, "XREVRANGE", f"({place}" if place else "+", "-", count)
+
+    async def _page(self, company: str, place: str, command: str, first: str, last: str, *count: int) -> Page:
         key = keys.events(company)
-        found = await self._redis.read("XRANGE", key, f"({place}", "+", "COUNT", count)
+        found = await self._redis.read(command, key, first, last, "COUNT", *count)
         read = self._redis.damage.read
         events = [one for entry in found if (one := read(key, _event, entry)) is not None]
         return Page(events, len(found), found[-1][0].decode() if found else place)

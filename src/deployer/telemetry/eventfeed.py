@@ -24,6 +24,10 @@ class EventFeed:
         """What is among the next `count` entries behind a place, oldest first."""
         return await self._events.after(company, place, count)
 
+    async def newest(self, company: str, place: str, count: int) -> Page:
+        """What is among the `count` entries in front of a place (empty: the end), newest first."""
+        return await self._events.before(company, place, count)
+
     async def is_gap(self, company: str, place: str) -> bool:
         """Whether events behind a place may have gone already."""
         return await self._events.is_gap(company, place)

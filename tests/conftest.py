@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from twisted.internet.endpoints import clientFromString
 
 from deployer.protocol.ids import AgentId
@@ -19,7 +19,12 @@ from support.redis_server import running_redis
 from support.seeded import Seeded
 from support.served import Served, WireAgent
 
-settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.register_profile(
+    "same every time",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # how fast examples are made is the machine's business
+)
 settings.load_profile("same every time")
 
 ROOT = Path(__file__).resolve().parent.parent

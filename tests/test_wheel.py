@@ -64,7 +64,7 @@ def test_the_installed_wheel_refuses_failpoints(installed: Path, program: str) -
 
 def test_the_installed_wheel_has_the_command_line(installed: Path) -> None:
     code = "from deployer.cli.main import main; main(['--help'], prog_name='deployer')"
-    assert "Run a command on a host" in python(installed, "-c", code)
+    assert "Run a command on hosts" in python(installed, "-c", code)
     scripts = {path.name for path in (installed / "bin").iterdir()}
     assert {"deployer", "deployer-master", "deployer-agent"} <= scripts
 

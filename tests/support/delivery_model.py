@@ -67,6 +67,7 @@ class Agent:
     alive: bool = False
     lists: dict[str, list[str]] = field(default_factory=lambda: {USUAL: [], CONTROL: [], HIGH: [], LOW: []})
     ranks: int = 0
+    rank_of: dict[str, int] = field(default_factory=dict)
     inflight: dict[str, bool] = field(default_factory=dict)
 
 
@@ -129,8 +130,10 @@ class Model:
                 self.agents[name.agent].lists[at] = [one for one in self.agents[name.agent].lists[at] if one != name.id]
             its = self.agents[name.agent].lists[place]
         its.append(name.id)
-        if place in PRIORITIES:
-            its.sort(key=lambda id_: self.tasks[TaskName(id_, name.agent)].rank)
+        if place in PRIORITIES:  # what is left of a job that was retired keeps its place, too
+            rank_of = self.agents[name.agent].rank_of
+            rank_of[name.id] = self.tasks[name].rank
+            its.sort(key=lambda id_: rank_of[id_])
 
     def open_session(self, agent: str, instance: str) -> Session | None:
         """The new session; None while another instance lives."""

@@ -27,10 +27,14 @@ def test_requests_made_from_the_description_are_answered_as_it_says(running: Fle
 
 @pytest.mark.long
 def test_requests_that_follow_from_each_other_are_answered_as_they_should_be(running: Fleet, tmp_path: Path) -> None:
-    """Without keys: a POST with a key that was used is answered by a thing that may be gone since."""
+    """Without keys: a POST with a key that was used is answered by a thing that may be gone since.
+
+    Without the revoking of agents: they stay, with their number and their state, and so does what is known of them.
+    """
     running.agents[1].stop()
     status, document = running.ask("GET", "/api/v1/openapi.json")
     assert status == 200
+    del document["paths"]["/api/v1/agents/{agent}"]["delete"]
     for path in document["paths"].values():
         for operation in path.values():
             others = [one for one in operation.get("parameters", []) if one["name"] != "Idempotency-Key"]

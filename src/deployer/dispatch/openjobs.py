@@ -73,8 +73,8 @@ class OpenJobs:
                 if answer == "CHANGED":
                     return False
                 _require_open(answer)
-            if len(found) < a_change:
-                return True
+            if len(found) < a_change or all(one is not None and one.state == "BLOCKED" for one in found):
+                return True  # what is still to be made comes behind what is made, and has the change by its job
             start += len(found)
 
     async def _mark(self, company: str, before: JobRecord, mark: str, whole: Change) -> bool:

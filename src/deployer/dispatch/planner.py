@@ -72,8 +72,6 @@ class Planner:
 
     async def _work(self, taken: Taken) -> int | None:
         """Make what may be made now; ms until the next look, None when there will be none."""
-        if await self._plans.memory() >= limits.MEMORY_REFUSAL:
-            return ROOM_MS  # what is there has to end first
         seating = self._placing.begin(taken.company)
         for _ in range(TURNS):
             plan = await self._plans.look(taken.company, taken.job, plans.MADE_TOGETHER)
@@ -94,7 +92,13 @@ class Planner:
             return await self._end(taken, next_step.state, result_of(next_step))
         if not isinstance(next_step, Make):
             return _look_again_ms(document.not_after - now)
-        verdicts = await self._make(taken.company, plan, next_step.most, seating)
+        return await self._go_on(taken, plan, next_step.most, seating)
+
+    async def _go_on(self, taken: Taken, plan: Plan, most: int, seating: Seating) -> int | None:
+        """Make so many tasks at most; ms until the next look, None when there will be none."""
+        if await self._plans.memory() >= limits.MEMORY_REFUSAL:
+            return ROOM_MS  # what is there has to end first
+        verdicts = await self._make(taken.company, plan, most, seating)
         if verdicts is None or any(one != "FULL" for one in verdicts):
             return 0
         if seating.is_deserted(plan):

@@ -145,3 +145,13 @@ async def test_all_tasks_of_a_job_are_ended_together(served: Served) -> None:
     assert (counts["KILLED"], counts["RUNNING"]) == (2, 1)
     kills: Sequence[Any] = await fleet[0].poll()
     assert [one["cmd"] for one in kills] == ["kill"]
+
+
+async def test_a_command_of_the_agents_own_needs_each_agent_to_define_it(served: Served) -> None:
+    fleet = await _fleet(served, 3)
+    for agent in fleet[::2]:
+        assert (await agent.open(traits={"roles": ["web"]}, extensions=["greet"])).status == 200
+    reply = await _submit(served, "1:*", cmd="greet")
+    assert (reply.status, reply.code) == (422, "unknown_command")
+    assert (await _submit(served, "role=web", cmd="greet")).status == 202
+    assert await _agents(served) == [11, 13]

@@ -181,8 +181,7 @@ class JobRequests:
             if kind is not None:
                 args = convert(kind, _with_data(body) if body.cmd in ARGUMENTS_IN_DATA else body.args)
                 return await self._resolved(caller, args) if isinstance(args, ScriptArgs) else args
-            for agent in agents:
-                await self._require_extension(caller, body.cmd, agent)
+            await self._require_extension(caller, body.cmd, agents)
             return extensions.read(body.args)
         except Misfit as error:
             raise InvalidError(f"/args{error.pointer}", error.message) from None
@@ -200,9 +199,10 @@ class JobRequests:
             return args
         return msgspec.structs.replace(args, sha256=record.sha256)
 
-    async def _require_extension(self, caller: Caller, cmd: str, target: AgentId) -> None:
-        known = await self._agents.extensions(caller.company, target)
-        if cmd not in known:
+    async def _require_extension(self, caller: Caller, cmd: str, agents: Sequence[AgentId]) -> None:
+        """Each of these agents must be there and define the command; InvalidError otherwise."""
+        knowing = {one.id for one in await self._agents.those(caller.company, agents) if cmd in one.extensions}
+        if not knowing.issuperset(agents):
             raise InvalidError("/cmd", f"no command is named {cmd[:64]!r}", "unknown_command")
 
     async def _require_allowed(self, caller: Caller, args: Struct, agents: Sequence[AgentId]) -> None:

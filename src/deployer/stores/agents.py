@@ -283,13 +283,6 @@ class Agents:
         if answer != b"OK":
             raise NotFoundError("this agent does not exist")
 
-    async def extensions(self, company: str, agent: AgentId) -> Sequence[str]:
-        """The commands that an agent's own file defines; none for an agent that the company does not have."""
-        try:
-            return (await self.agent(company, agent)).extensions
-        except NotFoundError:
-            return ()
-
     async def those(self, company: str, ids: Sequence[AgentId]) -> list[AgentRecord]:
         """Those of these agents that the company has."""
         return [one for one in await self._records(ids) if one.company == company]

@@ -1,7 +1,7 @@
 from deployer.model import retention
 from deployer.stores import keys, scripts
 from deployer.stores.agents import Entry
-from deployer.stores.logs import Logs
+from deployer.stores.logs import Logs, Said
 from support.seeded import COMPANY, Seeded
 
 
@@ -25,3 +25,15 @@ async def test_the_oldest_of_the_largest_stream_goes_until_the_company_is_within
 
 async def test_a_company_without_logs_has_nothing_to_trim(seeded: Seeded) -> None:
     assert await Logs(seeded.redis).trim("nobody") == 0
+
+
+async def test_what_no_agent_has_sent_is_stored_beside_the_rest(seeded: Seeded) -> None:
+    logs, prefix = Logs(seeded.redis), keys.prefix(COMPANY)
+    await seeded.redis.call("SET", "log.taken.x", "by somebody")
+    said = [Said("log.syslog.sshd", 2, b"[1,2]"), Said("log.taken.x", 3, b"[1]"), Said("log.syslog.sshd", 1, b"[3]")]
+    assert await logs.append(COMPANY, said) == 3
+    entries = await logs.entries("log.syslog.sshd", "-", "+", 10)
+    assert [one.messages for one in entries] == [b"[1,2]", b"[3]"]
+    assert await seeded.redis.call("ZSCORE", f"{prefix}logs", "log.syslog.sshd") == b"8"
+    at = await seeded.redis.call("ZSCORE", f"{prefix}logs:at", "log.syslog.sshd")
+    assert entries[-1].id.startswith(at.decode())

@@ -56,7 +56,10 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 class StoredMessage(Struct, frozen=True, omit_defaults=True):
-    """One message as it lies in the stream `log.<domain>.<name>` (DESIGN 6)."""
+    """One message as it lies in the stream `log.<domain>.<name>` (DESIGN 6).
+
+    What came by syslog has no agent and no task but a `host`, and `more`: facility, severity, and what else it said.
+    """
 
     task: str
     agent: str
@@ -66,6 +69,8 @@ class StoredMessage(Struct, frozen=True, omit_defaults=True):
     data: str
     seq: int = 0
     flags: int = 0
+    host: str = ""
+    more: dict[str, str] = {}
 
 
 class _Categorised(Struct):

@@ -1,5 +1,7 @@
 """Streams of messages in Redis (DESIGN 6): read between two entries, bounded by bytes."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from deployer.model import retention
@@ -14,11 +16,25 @@ class LogEntry(Struct, frozen=True):
     messages: bytes
 
 
+class Said(Struct, frozen=True):
+    """One new entry: its stream, how many messages it has, and these as a JSON list of `StoredMessage`."""
+
+    stream: str
+    count: int
+    messages: bytes
+
+
 class Logs:
     """Reads log streams and keeps each company within its bytes."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+
+    async def append(self, company: str, said: Sequence[Said]) -> int:
+        """Store entries of what no agent has sent; how many messages found no stream of their name."""
+        args = [part for one in said for part in (one.stream, one.count, one.messages)]
+        lost: int = await self._redis.run(scripts.SAID, [keys.prefix(company)], args)
+        return lost
 
     async def entries(self, stream: str, first: str, last: str, count: int) -> list[LogEntry]:
         """Entries from `first` to `last`, both included, oldest first."""

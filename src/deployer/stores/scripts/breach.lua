@@ -13,7 +13,6 @@ redis.call('HSET', key, 'told:' .. n, int(now_ms()))
 event(prefix, 'monitor.breached', id .. '/' .. n, 'breached')
 local kind = redis.call('TYPE', KEYS[3])['ok']
 if kind == 'stream' or kind == 'none' then -- its name is public: somebody else may have made something of it
-  redis.call('XADD', KEYS[3], '*', 'm', ARGV[4])
-  redis.call('ZINCRBY', prefix .. 'logs', string.len(ARGV[4]), KEYS[3])
+  said(prefix, KEYS[3], ARGV[4])
 end
 return 1

@@ -77,6 +77,14 @@ local function event(prefix, kind, subject, state)
   end
 end
 
+-- One more entry of messages, whose stream is sound: it counts for the company's bytes, and tells when the stream last grew.
+local function said(prefix, stream, messages)
+  local entry = redis.call('XADD', stream, '*', 'm', messages)
+  redis.call('ZINCRBY', prefix .. 'logs', string.len(messages), stream)
+  redis.call('ZADD', prefix .. 'logs:at', string.match(entry, '^%d+'), stream)
+  return entry
+end
+
 -- An agent's state is another one from now on: the last twenty are kept.
 local function agent_is(agent, id, prefix, state, now)
   event(prefix, 'agent.state', id, state)

@@ -17,25 +17,23 @@ local over, foreign, lost = 0, 0, 0
 for i = 8, #ARGV, 5 do
   local task = prefix .. 'task:' .. ARGV[i] .. '@' .. ARGV[1]
   local had = read(task, 'by', 'job', 'log_bytes', 'log_dropped')
-  local texts, bytes = tonumber(ARGV[i + 3]), string.len(ARGV[i + 4])
+  local texts = tonumber(ARGV[i + 3])
   local kind = redis.call('TYPE', ARGV[i + 1])['ok']
   if kind ~= 'stream' and kind ~= 'none' then -- its name is public: somebody else may have made something of it
     lost = lost + tonumber(ARGV[i + 2])
   elseif ARGV[i] == '' then
-    redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
-    redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
+    said(prefix, ARGV[i + 1], ARGV[i + 4])
   elseif had[1] ~= ARGV[3] or not had[2] or had[2] == '' then
     foreign = foreign + tonumber(ARGV[i + 2])
   elseif had[4] or (tonumber(had[3] or '') or 0) + texts > tonumber(ARGV[7]) then -- all that follows lies with the agent
     count(task, 'log_dropped', tonumber(ARGV[i + 2]))
     over = over + tonumber(ARGV[i + 2])
   else
-    local entry = redis.call('XADD', ARGV[i + 1], '*', 'm', ARGV[i + 4])
+    local entry = said(prefix, ARGV[i + 1], ARGV[i + 4])
     local job = prefix .. 'job:' .. had[2]
     count(task, 'log_bytes', texts)
     redis.pcall('HSETNX', job, 'log_first', entry)
     redis.pcall('HSET', job, 'log_last', entry, 'log_stream', ARGV[i + 1])
-    redis.call('ZINCRBY', prefix .. 'logs', bytes, ARGV[i + 1])
     redis.call('PUBLISH', 'dpl:log', had[2])
   end
 end

@@ -12,6 +12,7 @@ end
 local kind = redis.call('TYPE', KEYS[2])['ok']
 if kind ~= 'stream' and kind ~= 'none' then -- somebody else's by now: its name is public
   redis.call('ZREM', KEYS[1], KEYS[2])
+  redis.call('ZREM', KEYS[1] .. ':at', KEYS[2])
   return 0
 end
 local gone = 0
@@ -22,6 +23,7 @@ for _, entry in ipairs(entries) do
 end
 if #entries == 0 then
   redis.call('ZREM', KEYS[1], KEYS[2])
+  redis.call('ZREM', KEYS[1] .. ':at', KEYS[2])
 else
   redis.call('ZINCRBY', KEYS[1], -gone, KEYS[2])
 end

@@ -246,6 +246,11 @@ def points(company_id: str) -> str:
     return f"{prefix(company_id)}points"
 
 
+def series(company_id: str) -> str:
+    """The names of a company's series, each with how its values are merged and the day it was last fed."""
+    return f"{prefix(company_id)}series"
+
+
 def claim(company_id: str, digest: str) -> str:
     """A request that may come twice."""
     return f"{prefix(company_id)}claim:{digest}"

@@ -24,6 +24,7 @@ from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
+from deployer.model.series import Source
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
@@ -64,6 +65,8 @@ class Ground(Struct, frozen=True, kw_only=True):
     tls: Tls = NO_TLS
     waiting_room: bool = False
     webhook_networks: tuple[Network, ...] = ()
+    metrics: Source
+    metric_trouble: Callable[[], str | None] = lambda: None
 
 
 class Core(Struct, frozen=True):

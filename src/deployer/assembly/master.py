@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
+from deployer.assembly.metrics import OFF, Metrics, build_metrics, keep_up, measure
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
@@ -39,6 +40,7 @@ from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.installation import Installations
 from deployer.stores.master_key import MasterKey
+from deployer.telemetry.ownmetrics import OwnMetrics
 
 KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
@@ -65,6 +67,7 @@ class Master(Service):
         self._mover: CommandMover | None = None
         self._rounds: list[Rounds] = []
         self._courier: Courier | None = None
+        self._metrics: Metrics | None = None
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
@@ -106,6 +109,8 @@ class Master(Service):
         )
         self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
         MultiService.startService(self._upkeep)
+        self._metrics = metrics = build_metrics(self._settings, storage.redis, self._reactor, self._wall)
+        await storage.patiently(metrics.keeper.look)
         ground = Ground(
             redis=self._storage.redis,
             key=key,
@@ -120,6 +125,8 @@ class Master(Service):
             tls=listeners.tls,
             waiting_room=self._settings.waiting_room,
             webhook_networks=webhook_networks(self._settings),
+            metrics=metrics.source,
+            metric_trouble=lambda: metrics.keeper.trouble,
         )
         core = build_core(ground)
         self._core = core
@@ -128,6 +135,7 @@ class Master(Service):
         self._courier = courier = build_courier(ground)
         self._goes_on(Rounds("telling webhooks", courier.round, ground.clock, AWAY))
         self._keep_audit(ground, core)
+        self._keep_metrics(ground, metrics, self._upkeep)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._upkeep.every("schedules", random.uniform(*SCHEDULES_S), core.scheduler.round)  # noqa: S311 (chance, no secret)
         self._site = site = build_site(ground, core)
@@ -174,6 +182,15 @@ class Master(Service):
             self._upkeep.every("audit", MINUTE_S, core.trail.tick)
             self._upkeep.every("export of the audit log", MINUTE_S, export.round)
 
+    def _keep_metrics(self, ground: Ground, metrics: Metrics, upkeep: Upkeep) -> None:
+        """Put numbers where they belong, our own too."""
+        step, company = metrics.shelf.plans.step, ground.installation.company
+        own = OwnMetrics(metrics.shelf.points, company, self._meter.numbers, step, self._wall)
+        keep_up(metrics, self._settings, upkeep, own)
+        measure(metrics, self._settings, self._meter, upkeep)
+        if self._settings.metrics != OFF:
+            self._goes_on(Rounds("storing numbers", metrics.keeper.round, ground.clock, AWAY))
+
     async def _drain(self) -> None:
         """Be not ready for a while, let nobody wait, answer what has been asked."""
         usual = USUAL_DRAIN_S if self._settings.redis is not None else 0.0
@@ -214,6 +231,8 @@ class Master(Service):
         if self._courier is not None:
             await self._courier.stop()
         await self._drain()
+        if self._metrics is not None:
+            await self._metrics.stop()
         if self._core is not None:
             await self._finish_audit(self._core)
         if self._report is not None:

@@ -1,5 +1,6 @@
 """Everything that answers HTTP, and the description of it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from deployer.assembly.core import Core, Ground
@@ -110,6 +111,16 @@ def describe_api() -> dict[str, Any]:
     return openapi.document(openapi.operations(NOUNS), own_version())
 
 
+def _trouble(ground: Ground) -> Callable[[], Awaitable[str | None]]:
+    """What keeps this master from being used."""
+    probe = Probe(ground.redis, ground.clock)
+
+    async def look() -> str | None:
+        return await probe.trouble() or ground.metric_trouble()
+
+    return look
+
+
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
     limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
@@ -167,7 +178,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         [
             AboutRoutes(describe_api, ground.meter.text),
             ErrorRoutes(),
-            HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
+            HealthRoutes(_trouble(ground), ground.memory, lambda: hub.closed),
             AgentRoutes(agents, Fleet(agents, hosts), wall),
             ActivityRoutes(agents, activities, jobs),
             AssignmentRoutes(agents, activities, jobs),

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from deployer.errors import StartError
 from deployer.kit.settings import Settings, SettingsError, load
+from deployer.model import thinning
 from deployer.model.storage import AggregationRule, Plans, SchemaRule
 
 ENVIRONMENT: Final = "DEPLOYER_"
@@ -46,6 +47,8 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     series_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     storage_schemas: tuple[SchemaRule, ...] = ()
     storage_aggregation: tuple[AggregationRule, ...] = ()
+    log_thinning: str = "all:7d, 1/10:30d, 1/100:1y"
+    log_bytes_per_company: Annotated[int, Meta(ge=1024 * 1024)] = 512 * 1024 * 1024
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
 
 
@@ -66,6 +69,7 @@ def _check(settings: MasterSettings) -> None:
     if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
         raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
     storage_plans(settings)
+    thinning_schedule(settings)
     proxies(settings)
     webhook_networks(settings)
     _check_names(settings)
@@ -109,6 +113,14 @@ def storage_plans(settings: MasterSettings) -> Plans:
         return Plans(settings.storage_schemas, settings.storage_aggregation)
     except ValueError as error:
         raise StartError(f"storage_schemas and storage_aggregation: {error}") from None
+
+
+def thinning_schedule(settings: MasterSettings) -> thinning.Schedule:
+    """How logs thin out; StartError for what is no schedule."""
+    try:
+        return thinning.parse(settings.log_thinning)
+    except ValueError as error:
+        raise StartError(f"log_thinning: {error}") from None
 
 
 def proxies(settings: MasterSettings) -> tuple[Network, ...]:

@@ -19,7 +19,7 @@ from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.assembly.webhooks import build_courier
-from deployer.config import MasterSettings, proxies, webhook_networks
+from deployer.config import MasterSettings, proxies, thinning_schedule, webhook_networks
 from deployer.dispatch.audit import MINUTE_S
 from deployer.dispatch.auditexport import AuditExport
 from deployer.dispatch.commandqueue import CommandMover
@@ -36,10 +36,14 @@ from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
 from deployer.protocol.ids import new_id
 from deployer.rest.meter import Meter
+from deployer.stores import keys
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.installation import Installations
+from deployer.stores.lease import Lease
+from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
+from deployer.telemetry.logthinner import LogThinner
 from deployer.telemetry.ownmetrics import OwnMetrics
 
 KEY_FILE: Final = "master.key"
@@ -49,6 +53,7 @@ BREACHES_S: Final = 2.0
 SCHEDULES_S: Final = (0.4, 0.6)
 """Each master looks for what is due in a period of its own, so that it is not always the same that finds it."""
 LOOK_S: Final = 0.02
+THINNER_MS: Final = 10_000
 
 
 class Master(Service):
@@ -136,6 +141,7 @@ class Master(Service):
         self._goes_on(Rounds("telling webhooks", courier.round, ground.clock, AWAY))
         self._keep_audit(ground, core)
         self._keep_metrics(ground, metrics, self._upkeep)
+        self._thin_logs(ground)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._upkeep.every("schedules", random.uniform(*SCHEDULES_S), core.scheduler.round)  # noqa: S311 (chance, no secret)
         self._site = site = build_site(ground, core)
@@ -190,6 +196,19 @@ class Master(Service):
         measure(metrics, self._settings, self._meter, upkeep)
         if self._settings.metrics != OFF:
             self._goes_on(Rounds("storing numbers", metrics.keeper.round, ground.clock, AWAY))
+
+    def _thin_logs(self, ground: Ground) -> None:
+        """Logs keep within their bytes."""
+        lease = Lease(ground.redis, keys.THINNER, new_id(self._wall()), THINNER_MS)
+        schedule, most = thinning_schedule(self._settings), self._settings.log_bytes_per_company
+        thinner = LogThinner(Logs(ground.redis), lease, Installations(ground.redis).companies, schedule, most)
+        self._goes_on(Rounds("thinning logs", thinner.round, ground.clock, AWAY))
+        self._meter.watch_counts(
+            "log_thinned",
+            "What went of logs for their age or for room",
+            "what",
+            lambda: {"messages": thinner.left_out, "bytes": thinner.bytes},
+        )
 
     async def _drain(self) -> None:
         """Be not ready for a while, let nobody wait, answer what has been asked."""

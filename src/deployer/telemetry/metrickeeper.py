@@ -77,7 +77,7 @@ class MetricKeeper:
 
     async def look(self) -> None:
         """Find out whether another master keeps files; hold them while we do."""
-        taken = not await self._turn.may_keep_files() if self._files else await self._turn.are_files_elsewhere()
+        taken = not await self._turn.files.is_mine() if self._files else await self._turn.files.is_elsewhere()
         self.trouble = (
             "another master keeps metrics in files of its own: set `metrics` of all masters to one InfluxDB, or to off"
             if taken
@@ -86,7 +86,7 @@ class MetricKeeper:
 
     async def round(self) -> bool:
         """Move some numbers of each company; whether there may be more."""
-        if self.trouble is not None or not await self._turn.is_mine():
+        if self.trouble is not None or not await self._turn.writing.is_mine():
             self._slots.clear()
             self._merged.clear()
             return False
@@ -149,7 +149,7 @@ class MetricKeeper:
 
     async def reap(self, after_days: int) -> None:
         """Forget series that nothing has come from for so many days."""
-        if self.trouble is not None or not await self._turn.is_mine():
+        if self.trouble is not None or not await self._turn.writing.is_mine():
             return
         before = int(self._wall() // DAY_S) - after_days
         for company in await self._companies():

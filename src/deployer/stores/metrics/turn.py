@@ -3,6 +3,7 @@
 from typing import Final
 
 from deployer.stores import keys
+from deployer.stores.lease import Lease
 from deployer.stores.redis import Redis
 
 TURN_MS: Final = 10_000
@@ -13,32 +14,10 @@ class Turn:
     """`owner`: what tells this master from others, the same after a restart in the same data directory."""
 
     def __init__(self, redis: Redis, owner: str) -> None:
-        self._redis = redis
-        self._owner = owner
-
-    async def is_mine(self) -> bool:
-        """Whether this master is the one that stores numbers for the next seconds."""
-        return await self._hold(keys.METRICS_WRITER, TURN_MS)
-
-    async def may_keep_files(self) -> bool:
-        """Whether this master is the only one that keeps numbers in files, and says so."""
-        return await self._hold(keys.METRIC_FILES, FILES_MS)
-
-    async def are_files_elsewhere(self) -> bool:
-        """Whether another master keeps numbers in files, where nobody else sees them."""
-        held = await self._redis.call("GET", keys.METRIC_FILES)
-        return held is not None and held != self._owner.encode()
+        self.writing = Lease(redis, keys.METRICS_WRITER, owner, TURN_MS)
+        self.files = Lease(redis, keys.METRIC_FILES, owner, FILES_MS)
 
     async def let_go(self) -> None:
         """Others may have both at once."""
-        for key in (keys.METRICS_WRITER, keys.METRIC_FILES):
-            if await self._redis.call("GET", key) == self._owner.encode():
-                await self._redis.call("DEL", key)
-
-    async def _hold(self, key: str, ms: int) -> bool:
-        if await self._redis.call("SET", key, self._owner, "NX", "PX", ms):
-            return True
-        if await self._redis.call("GET", key) != self._owner.encode():
-            return False
-        await self._redis.call("PEXPIRE", key, ms)
-        return True
+        await self.writing.let_go()
+        await self.files.let_go()

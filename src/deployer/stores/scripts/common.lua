@@ -94,7 +94,9 @@ end
 local function said(prefix, stream, messages)
   local entry = redis.call('XADD', stream, '*', 'm', messages)
   redis.call('ZINCRBY', prefix .. 'logs', string.len(messages), stream)
-  redis.call('ZADD', prefix .. 'logs:at', string.match(entry, '^%d+'), stream)
+  local ms = string.match(entry, '^%d+')
+  redis.call('ZADD', prefix .. 'logs:at', ms, stream)
+  redis.call('ZADD', prefix .. 'logs:first:0', 'NX', ms, stream)
   return entry
 end
 

@@ -18,6 +18,7 @@ ROUTES = [
     ("GET", "/api/v1/jobs/x/tasks"),
     ("GET", "/api/v1/jobs/x/tasks/1:1/runs"),
     ("GET", "/api/v1/jobs/x/log"),
+    ("GET", "/api/v1/logs"),
     ("PATCH", "/api/v1/jobs/x"),
     ("POST", "/api/v1/jobs/x/tasks"),
     ("POST", "/api/v1/jobs/x/rerun"),

@@ -72,6 +72,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/jobs/there/tasks", None),
     ("GET", "/api/v1/jobs/there/tasks/1:7/runs", None),
     ("GET", "/api/v1/jobs/there/log", None),
+    ("GET", "/api/v1/logs", None),
+    ("GET", "/api/v1/logs?host=1:7&level=1&text=x", None),
     ("GET", "/api/v1/processes", None),
     ("GET", "/api/v1/processes?state=ended", None),
     ("GET", "/api/v1/processes/there@1:7.1", None),

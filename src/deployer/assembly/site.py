@@ -41,6 +41,9 @@ from deployer.rest.jobanswers import Values
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrelations import JobRelations
 from deployer.rest.jobs import JobRoutes
+from deployer.rest.loganswers import as_event
+from deployer.rest.loghosts import LogHosts
+from deployer.rest.logs import LogRoutes
 from deployer.rest.masters import MasterRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
@@ -76,6 +79,9 @@ from deployer.telemetry.eventfeed import EventFeed
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
+from deployer.telemetry.loglines import Line
+from deployer.telemetry.logsearch import LogSearch
+from deployer.telemetry.logtail import LogTail
 from deployer.telemetry.points import PointIntake
 from deployer.telemetry.processes import ProcessIntake
 
@@ -92,6 +98,7 @@ NOUNS: Final = (
     JobRoutes,
     JobLogRoutes,
     JobRelations,
+    LogRoutes,
     MasterRoutes,
     MonitorRoutes,
     ProcessRoutes,
@@ -125,6 +132,19 @@ def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
     limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
     return HardenedSite(_root(ground, core, Peers(limits_of_http)), limits_of_http, ground.clock)
+
+
+def _logs(ground: Ground, logs: Logs, hosts: LogHosts, kept: AgentLogs) -> LogRoutes:
+    """All logs: those who follow share one reader."""
+    search = LogSearch(logs)
+
+    def encode(company: str, line: Line) -> bytes:
+        return as_event(line, hosts.known(company, line.message.agent))
+
+    tail = LogTail(logs, search, ground.hub, encode)
+    ground.meter.watch("log_followers", "Who follows logs live", lambda: len(tail))
+    ground.meter.watch("log_lines_dropped", "Lines that slow followers did not get", lambda: tail.dropped)
+    return LogRoutes(search, tail, hosts, kept, ground.wall)
 
 
 def _max_body(path: bytes) -> int:
@@ -200,6 +220,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             ProcessRoutes(agents, processes, jobs),
             JobRelations(dispatcher, core.open_jobs, core.requests),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
+            _logs(ground, logs, LogHosts(agents, clock), AgentLogs(dispatcher)),
         ],
         authenticator.caller,
         peer_of=peers.of,

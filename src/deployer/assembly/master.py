@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
+from deployer.assembly.receivers import Receivers
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
@@ -71,6 +72,7 @@ class Master(Service):
         self._report: Report | None = None
         self._core: Core | None = None
         self._listeners: Listeners | None = None
+        self._receivers: Receivers | None = None
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
 
@@ -141,6 +143,8 @@ class Master(Service):
         )
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
         self._report.watch(site, core.trail)
+        self._receivers = receivers = Receivers(self._settings, ground)
+        await receivers.open()
         await listeners.open(site)
 
     def _measure(self, site: HardenedSite, ground: Ground) -> None:
@@ -214,6 +218,8 @@ class Master(Service):
         if self._courier is not None:
             await self._courier.stop()
         await self._drain()
+        if self._receivers is not None:
+            await self._receivers.close()
         if self._core is not None:
             await self._finish_audit(self._core)
         if self._report is not None:

@@ -28,6 +28,11 @@ class Receivers:
         self._syslog_streams = Streams(DOMAIN, ground.installation.company)
         self._syslog = SyslogTaker(self._buffer, self._syslog_streams, ground.wall)
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Kind and port of each socket, in the order of the settings."""
+        return [(one.kind, port.port) for one, port in self._ports]
+
     async def open(self) -> None:
         """Listen, or StartError."""
         asked = receivers(self._settings)

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from deployer.assembly.receivers import Receivers
 from deployer.config import MasterSettings
 from deployer.kit.clock import sleep
+from deployer.model.series import Datum
 from deployer.protocol.messages import StoredMessage
 from deployer.stores.logs import Logs
 from support.served import Served
@@ -42,10 +43,18 @@ class Sender:
 class Receiving:
     """From `start` to `stop`."""
 
-    def __init__(self, served: Served, **settings: Any) -> None:
+    def __init__(self, served: Served, step: int = 1, **settings: Any) -> None:
         self.served = served
-        self.receivers = Receivers(MasterSettings(**settings), served._ground)
+        self.numbers: dict[str, list[Datum]] = {}
+        self.receivers = Receivers(MasterSettings(**settings), served._ground, self._store, step)
         self._senders: list[Sender] = []
+
+    async def _store(self, company: str, data: Sequence[Datum]) -> None:
+        self.numbers.setdefault(company, []).extend(data)
+
+    def value(self, company: str, name: str) -> float | None:
+        """The last number of a series."""
+        return next((one.value for one in reversed(self.numbers.get(company, [])) if one.series == name), None)
 
     async def start(self) -> "Receiving":
         """Listen."""

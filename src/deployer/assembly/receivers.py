@@ -1,32 +1,46 @@
 """What machines send to this master: every socket of syslog, statsd and Graphite, and where it goes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from deployer.assembly.core import Ground
 from deployer.config import MasterSettings, receivers, source_networks
 from deployer.errors import StartError
+from deployer.ingest import notices
 from deployer.ingest.buffer import Buffer
-from deployer.ingest.listening import Listening
+from deployer.ingest.listening import Kind, Listening
+from deployer.ingest.notices import Notices
+from deployer.ingest.points import PointBuffer, Store
 from deployer.ingest.port import Taker, UdpPort
 from deployer.ingest.sources import Sources
+from deployer.ingest.statsd import STEP_S, StatsdTaker
 from deployer.ingest.streams import Streams
 from deployer.ingest.syslog import DOMAIN, SyslogTaker
 from deployer.ingest.tenants import Tenants
+from deployer.model.series import Datum
 from deployer.stores.companies import Companies
 from deployer.stores.logs import Logs
+
+NOTICE_BYTES: Final = 8 * 1024 * 1024
 
 
 class Receivers:
     """All of them, from `open` to `close`."""
 
-    def __init__(self, settings: MasterSettings, ground: Ground) -> None:
+    def __init__(self, settings: MasterSettings, ground: Ground, store: Store, step: int = STEP_S) -> None:
+        clock, wall, default = ground.clock, ground.wall, ground.installation.company
+        append = Logs(ground.redis).append
         self._settings = settings
         self._ground = ground
         self._companies = Companies(ground.redis)
         self._ports: list[tuple[Listening, UdpPort]] = []
-        self._buffer = Buffer(Logs(ground.redis).append, ground.clock)
-        self._syslog_streams = Streams(DOMAIN, ground.installation.company)
-        self._syslog = SyslogTaker(self._buffer, self._syslog_streams, ground.wall)
+        self._messages = Buffer(append, clock)
+        self._streams = Streams(DOMAIN, default)
+        self._syslog = SyslogTaker(self._messages, self._streams, wall)
+        self._notices = Buffer(append, clock, NOTICE_BYTES)
+        self._points = PointBuffer(store, clock)
+        told = Notices(self._notices, Streams(notices.DOMAIN, default))
+        self._statsd = StatsdTaker(self._points, told, clock, wall, step)
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -39,17 +53,16 @@ class Receivers:
         tenants = Tenants({net: await self._company(name) for net, name in source_networks(self._settings).items()})
         for one in asked:
             await self._open(one, tenants)
-        if asked:
-            self._buffer.start()
-            self._ground.meter.watch_counts(
-                "syslog", "Datagrams of syslog: how many came, what became of them", "what", self._of_syslog
-            )
+        for part in (self._messages, self._notices, self._points, self._statsd):
+            part.start()
+        self._show({one.kind for one in asked})
 
     async def close(self) -> None:
         """Take what has come, store it, take no more."""
         for _, port in self._ports:
             port.close()
-        await self._buffer.stop()
+        for part in (self._statsd, self._points, self._notices, self._messages):
+            await part.stop()
 
     async def _open(self, one: Listening, tenants: Tenants) -> None:
         listener = await self._company(one.company)
@@ -59,9 +72,9 @@ class Receivers:
         self._ports.append((one, port))
 
     def _taker(self, one: Listening) -> Taker:
-        if one.kind != "syslog":
+        if one.kind == "graphite":
             raise StartError(f"{one.kind} is not received yet")
-        return self._syslog
+        return self._syslog if one.kind == "syslog" else self._statsd
 
     async def _company(self, name: str | None) -> str:
         """The id of a company by its name or id."""
@@ -74,8 +87,18 @@ class Receivers:
             raise StartError(f"there is no company {name!r}, to which what machines send could belong")
         return found
 
+    def _show(self, kinds: set[Kind]) -> None:
+        """Let Prometheus see the counters of what is received."""
+        meter = self._ground.meter
+        if "syslog" in kinds:
+            meter.watch_counts("syslog", "Datagrams of syslog, and what became of them", "what", self._of_syslog)
+        if "statsd" in kinds:
+            meter.watch_counts("statsd", "Datagrams and lines of statsd, what became of them", "what", self._of_statsd)
+        if kinds - {"syslog"}:
+            meter.watch_counts("received_points", "Numbers of statsd and Graphite", "what", self._of_points)
+
     def _of_syslog(self) -> Mapping[str, float]:
-        buffer, taker = self._buffer, self._syslog
+        buffer, taker = self._messages, self._syslog
         return self._of_ports("syslog") | {
             "stored": buffer.stored,
             "waiting": buffer.waiting,
@@ -83,13 +106,33 @@ class Receivers:
             "lost": buffer.lost,
             "empty": taker.empty,
             "unparsed": taker.unparsed,
-            "overflow_stream": self._syslog_streams.over,
+            "overflow_stream": self._streams.over,
         }
 
-    def _of_ports(self, kind: str) -> dict[str, float]:
+    def _of_statsd(self) -> Mapping[str, float]:
+        taker, buffer = self._statsd, self._notices
+        return self._of_ports("statsd") | {
+            "samples": taker.samples,
+            "bad_lines": taker.bad_lines,
+            "empty": taker.empty,
+            "notices": taker.notices,
+            "notices_stored": buffer.stored,
+            "notices_dropped": buffer.dropped + buffer.lost,
+            **taker.counts,
+        }
+
+    def _of_points(self) -> Mapping[str, float]:
+        points = self._points
+        return {"stored": points.stored, "waiting": points.waiting, "dropped": points.dropped}
+
+    def _of_ports(self, kind: Kind) -> dict[str, float]:
         ports = [port for one, port in self._ports if one.kind == kind]
         return {
             "received": sum(port.received for port in ports),
             "over_quota": sum(port.over_quota for port in ports),
             "lost_in_kernel": sum(port.lost for port in ports),
         }
+
+
+async def discard(company: str, data: Sequence[Datum]) -> None:
+    """Stands where a metric store will be."""

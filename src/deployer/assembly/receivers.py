@@ -8,12 +8,14 @@ from deployer.config import MasterSettings, receivers, source_networks
 from deployer.errors import StartError
 from deployer.ingest import notices
 from deployer.ingest.buffer import Buffer
+from deployer.ingest.graphite import GraphiteTaker
 from deployer.ingest.listening import Kind, Listening
 from deployer.ingest.notices import Notices
 from deployer.ingest.points import PointBuffer, Store
 from deployer.ingest.port import Taker, UdpPort
 from deployer.ingest.sources import Sources
 from deployer.ingest.statsd import STEP_S, StatsdTaker
+from deployer.ingest.stream import TcpPort
 from deployer.ingest.streams import Streams
 from deployer.ingest.syslog import DOMAIN, SyslogTaker
 from deployer.ingest.tenants import Tenants
@@ -33,7 +35,7 @@ class Receivers:
         self._settings = settings
         self._ground = ground
         self._companies = Companies(ground.redis)
-        self._ports: list[tuple[Listening, UdpPort]] = []
+        self._ports: list[tuple[Listening, UdpPort | TcpPort]] = []
         self._messages = Buffer(append, clock)
         self._streams = Streams(DOMAIN, default)
         self._syslog = SyslogTaker(self._messages, self._streams, wall)
@@ -41,6 +43,7 @@ class Receivers:
         self._points = PointBuffer(store, clock)
         told = Notices(self._notices, Streams(notices.DOMAIN, default))
         self._statsd = StatsdTaker(self._points, told, clock, wall, step)
+        self._graphite = GraphiteTaker(self._points, wall)
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -60,21 +63,23 @@ class Receivers:
     async def close(self) -> None:
         """Take what has come, store it, take no more."""
         for _, port in self._ports:
-            port.close()
+            await port.close()
         for part in (self._statsd, self._points, self._notices, self._messages):
             await part.stop()
 
     async def _open(self, one: Listening, tenants: Tenants) -> None:
         listener = await self._company(one.company)
         sources = Sources(lambda address: tenants.company(address, listener), self._settings.ingest_per_source)
-        port = UdpPort(one, self._taker(one), sources, self._ground.clock, self._ground.clock)
+        port = self._port(one, sources)
         port.open()
         self._ports.append((one, port))
 
-    def _taker(self, one: Listening) -> Taker:
-        if one.kind == "graphite":
-            raise StartError(f"{one.kind} is not received yet")
-        return self._syslog if one.kind == "syslog" else self._statsd
+    def _port(self, one: Listening, sources: Sources) -> UdpPort | TcpPort:
+        reactor = self._ground.clock
+        if one.transport == "tcp":
+            return TcpPort(one, self._graphite, sources, reactor)
+        takers: dict[Kind, Taker] = {"syslog": self._syslog, "statsd": self._statsd, "graphite": self._graphite}
+        return UdpPort(one, takers[one.kind], sources, reactor, reactor)
 
     async def _company(self, name: str | None) -> str:
         """The id of a company by its name or id."""
@@ -94,6 +99,10 @@ class Receivers:
             meter.watch_counts("syslog", "Datagrams of syslog, and what became of them", "what", self._of_syslog)
         if "statsd" in kinds:
             meter.watch_counts("statsd", "Datagrams and lines of statsd, what became of them", "what", self._of_statsd)
+        if "graphite" in kinds:
+            meter.watch_counts(
+                "graphite", "Datagrams and lines of Graphite, what became of them", "what", self._of_graphite
+            )
         if kinds - {"syslog"}:
             meter.watch_counts("received_points", "Numbers of statsd and Graphite", "what", self._of_points)
 
@@ -119,6 +128,18 @@ class Receivers:
             "notices_stored": buffer.stored,
             "notices_dropped": buffer.dropped + buffer.lost,
             **taker.counts,
+        }
+
+    def _of_graphite(self) -> Mapping[str, float]:
+        taker = self._graphite
+        tcp = [port for _, port in self._ports if isinstance(port, TcpPort)]
+        return self._of_ports("graphite") | {
+            "points": taker.points,
+            "bad_lines": taker.bad_lines,
+            "bad_names": taker.bad_names,
+            "bad_times": taker.bad_times,
+            "empty": taker.empty,
+            "connections_refused": sum(port.refused for port in tcp),
         }
 
     def _of_points(self) -> Mapping[str, float]:

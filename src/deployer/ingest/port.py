@@ -101,7 +101,7 @@ class UdpPort:
             self._drops = _drops(self._socket)
         return self._drops
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Take what is there already, and no more."""
         if self._socket is not None:
             self.doRead()

@@ -38,12 +38,12 @@ class Sources:
     def __len__(self) -> int:
         return len(self._known)
 
-    def admit(self, address: str, now: float) -> Source | None:
-        """Count one of an address in; None when it is one too many. `now`: seconds of a clock that never steps."""
+    def admit(self, address: str, now: float, count: int = 1) -> Source | None:
+        """Count so many of an address in; None when they are too many. `now`: seconds of a clock that never steps."""
         source = self._known.get(address) or self._new(address, now)
         if now >= source.ends:
             source.ends, source.spent = now + PERIOD_S, 0
-        source.spent += 1
+        source.spent += count
         return source if source.spent <= self._per_s else None
 
     def _new(self, address: str, now: float) -> Source:

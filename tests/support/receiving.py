@@ -46,7 +46,8 @@ class Receiving:
     def __init__(self, served: Served, step: int = 1, **settings: Any) -> None:
         self.served = served
         self.numbers: dict[str, list[Datum]] = {}
-        self.receivers = Receivers(MasterSettings(**settings), served._ground, self._store, step)
+        ground = msgspec.structs.replace(served._ground, store=self._store)
+        self.receivers = Receivers(MasterSettings(**settings), ground, step)
         self._senders: list[Sender] = []
 
     async def _store(self, company: str, data: Sequence[Datum]) -> None:

@@ -1,6 +1,6 @@
 """What the HTTP side and the queue in Redis have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,8 @@ from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
+from deployer.model.foreign import Store
+from deployer.model.series import Datum
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
@@ -48,6 +50,10 @@ PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
 
 
+async def discard(company: str, data: Sequence[Datum]) -> None:
+    """Stands where a metric store will be."""
+
+
 class Ground(Struct, frozen=True, kw_only=True):
     """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
 
@@ -64,6 +70,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     tls: Tls = NO_TLS
     waiting_room: bool = False
     webhook_networks: tuple[Network, ...] = ()
+    store: Store = discard
 
 
 class Core(Struct, frozen=True):

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
-from deployer.assembly.receivers import Receivers, discard
+from deployer.assembly.receivers import Receivers
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
@@ -143,7 +143,7 @@ class Master(Service):
         )
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
         self._report.watch(site, core.trail)
-        self._receivers = receivers = Receivers(self._settings, ground, discard)
+        self._receivers = receivers = Receivers(self._settings, ground)
         await receivers.open()
         await listeners.open(site)
 

@@ -1,6 +1,6 @@
 """What machines send to this master: every socket of syslog, statsd and Graphite, and where it goes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from deployer.assembly.core import Ground
@@ -11,7 +11,7 @@ from deployer.ingest.buffer import Buffer
 from deployer.ingest.graphite import GraphiteTaker
 from deployer.ingest.listening import Kind, Listening
 from deployer.ingest.notices import Notices
-from deployer.ingest.points import PointBuffer, Store
+from deployer.ingest.points import PointBuffer
 from deployer.ingest.port import Taker, UdpPort
 from deployer.ingest.sources import Sources
 from deployer.ingest.statsd import STEP_S, StatsdTaker
@@ -19,7 +19,6 @@ from deployer.ingest.stream import TcpPort
 from deployer.ingest.streams import Streams
 from deployer.ingest.syslog import DOMAIN, SyslogTaker
 from deployer.ingest.tenants import Tenants
-from deployer.model.series import Datum
 from deployer.stores.companies import Companies
 from deployer.stores.logs import Logs
 
@@ -29,7 +28,7 @@ NOTICE_BYTES: Final = 8 * 1024 * 1024
 class Receivers:
     """All of them, from `open` to `close`."""
 
-    def __init__(self, settings: MasterSettings, ground: Ground, store: Store, step: int = STEP_S) -> None:
+    def __init__(self, settings: MasterSettings, ground: Ground, step: int = STEP_S) -> None:
         clock, wall, default = ground.clock, ground.wall, ground.installation.company
         append = Logs(ground.redis).append
         self._settings = settings
@@ -40,7 +39,7 @@ class Receivers:
         self._streams = Streams(DOMAIN, default)
         self._syslog = SyslogTaker(self._messages, self._streams, wall)
         self._notices = Buffer(append, clock, NOTICE_BYTES)
-        self._points = PointBuffer(store, clock)
+        self._points = PointBuffer(ground.store, clock)
         told = Notices(self._notices, Streams(notices.DOMAIN, default))
         self._statsd = StatsdTaker(self._points, told, clock, wall, step)
         self._graphite = GraphiteTaker(self._points, wall)
@@ -153,7 +152,3 @@ class Receivers:
             "over_quota": sum(port.over_quota for port in ports),
             "lost_in_kernel": sum(port.lost for port in ports),
         }
-
-
-async def discard(company: str, data: Sequence[Datum]) -> None:
-    """Stands where a metric store will be."""

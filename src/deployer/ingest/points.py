@@ -1,7 +1,7 @@
 """Numbers between their arrival and the metric store: many at once, bounded, held while the store is away."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.logger import Logger
@@ -10,6 +10,7 @@ from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import Clock
 from deployer.kit.inflight import Inflight
 from deployer.kit.periodic import Periodic
+from deployer.model.foreign import Store
 from deployer.model.series import Datum
 
 FLUSH_S: Final = 0.1
@@ -17,9 +18,6 @@ AT_ONCE: Final = 2000
 HELD_BYTES: Final = 64 * 1024 * 1024
 OVERHEAD_BYTES: Final = 150
 """What a number takes in memory beside its name."""
-
-Store = Callable[[str, Sequence[Datum]], Awaitable[None]]
-"""Keeps numbers of a company; UnavailableError while it cannot."""
 
 
 class PointBuffer:

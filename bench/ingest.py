@@ -1,8 +1,8 @@
 """How much syslog and statsd a master takes, and how much of it is lost.
 
 Run by hand: `python bench/ingest.py`. A sender, a process of its own, sends datagrams at a rate over loopback to a real
-master with its own Redis; what was stored, and where the rest was lost, is read from /metrics. Meanwhile /livez is asked
-for all the time. `python bench/ingest.py send KIND PORT RATE SECONDS` is the sender.
+master with its own Redis; what was stored, and where the rest was lost, is read from /metrics. Meanwhile /livez is
+asked for all the time. `python bench/ingest.py send KIND PORT RATE SECONDS` is the sender.
 """
 
 import socket
@@ -56,6 +56,7 @@ class Answers(threading.Thread):
         self.seconds: list[float] = []
 
     def run(self) -> None:
+        """Until it is stopped."""
         while not self._end.wait(0.01):
             begin = time.perf_counter()
             with urllib.request.urlopen(f"{self._url}/livez", timeout=30) as answer:  # noqa: S310 (our own master)
@@ -63,6 +64,7 @@ class Answers(threading.Thread):
             self.seconds.append(time.perf_counter() - begin)
 
     def stop(self) -> list[float]:
+        """End; what was measured, in order."""
         self._end.set()
         self.join()
         return sorted(self.seconds)
@@ -82,7 +84,7 @@ def cpu(process: psutil.Process) -> float:
 
 
 def case(made: Fleet, ports: dict[str, int], kind: str, number: int) -> None:
-    _, _, rate, seconds, things = CASES[number]
+    _, _, _, seconds, things = CASES[number]
     before, master, redis = counts(made, kind), psutil.Process(made.master.pid), made.redis_servers()[0]
     cpu_before, redis_before = cpu(master), cpu(redis)
     answers = Answers(made.url)
@@ -102,9 +104,7 @@ def case(made: Fleet, ports: dict[str, int], kind: str, number: int) -> None:
     kept = seen["stored"] if kind == "syslog" else seen["samples"]
     each = (cpu(master) - cpu_before) / max(1, kept) * 1e6
     each_redis = (cpu(redis) - redis_before) / max(1, kept) * 1e6
-    print(
-        f"{kind}: sent {sent * things:,} in {seconds:g} s ({sent * things / seconds:,.0f}/s, asked {rate * things:,}/s),"
-    )
+    print(f"{kind}: sent {sent * things:,} in {seconds:g} s ({sent * things / seconds:,.0f} a second),")
     print(
         f"  kept {kept:,}, lost {1 - kept / things / sent:.2%} (kernel {seen['lost_in_kernel']:,} datagrams, quota"
         f" {seen['over_quota']:,}, no room {seen.get('dropped', 0):,}); CPU of the master {each:.1f} us each, of Redis"

@@ -88,9 +88,9 @@ class Port:
         async def store(company: str, data: Any) -> None:
             """Nowhere."""
 
-        self.taker = GraphiteTaker(PointBuffer(store, self.clock), lambda: 1_800_000_000.0)
+        self.taker = GraphiteTaker(PointBuffer(store, self.clock))
         sources = Sources(lambda _: "acme", per_s)
-        self.port = TcpPort(Listening("graphite", "tcp", 0), self.taker, sources, self.clock)
+        self.port = TcpPort(Listening("graphite", "tcp", 0), self.taker, sources, self.clock, lambda: 1_800_000_000.0)
         self.port.open()
 
     def connect(self, host: str = "10.0.0.1") -> tuple[Any, StringTransport] | None:

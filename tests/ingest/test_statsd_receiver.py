@@ -110,10 +110,10 @@ def test_a_datagram_after_the_end_of_a_slot_is_of_the_next_however_late_the_flus
     taker = StatsdTaker(points, quiet, clock, wall, step=30)
     taker.start()
     source = Source("127.0.0.1", "acme")
-    taker.wake()
+    taker.wake(wall())
     taker.take(b"a:1|g", source)
     wall.now = 1023.0
-    taker.wake()
+    taker.wake(wall())
     taker.take(b"a:2|g", source)
     for _ in range(5):
         clock.advance(0.1)

@@ -37,12 +37,12 @@ class Receivers:
         self._ports: list[tuple[Listening, UdpPort | TcpPort]] = []
         self._messages = Buffer(append, clock)
         self._streams = Streams(DOMAIN, default)
-        self._syslog = SyslogTaker(self._messages, self._streams, wall)
+        self._syslog = SyslogTaker(self._messages, self._streams)
         self._notices = Buffer(append, clock, NOTICE_BYTES)
         self._points = PointBuffer(ground.store, clock)
         told = Notices(self._notices, Streams(notices.DOMAIN, default))
         self._statsd = StatsdTaker(self._points, told, clock, wall, step)
-        self._graphite = GraphiteTaker(self._points, wall)
+        self._graphite = GraphiteTaker(self._points)
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -76,9 +76,9 @@ class Receivers:
     def _port(self, one: Listening, sources: Sources) -> UdpPort | TcpPort:
         reactor = self._ground.clock
         if one.transport == "tcp":
-            return TcpPort(one, self._graphite, sources, reactor)
+            return TcpPort(one, self._graphite, sources, reactor, self._ground.wall)
         takers: dict[Kind, Taker] = {"syslog": self._syslog, "statsd": self._statsd, "graphite": self._graphite}
-        return UdpPort(one, takers[one.kind], sources, reactor, reactor)
+        return UdpPort(one, takers[one.kind], sources, reactor, self._ground.wall)
 
     async def _company(self, name: str | None) -> str:
         """The id of a company by its name or id."""
@@ -107,9 +107,10 @@ class Receivers:
 
     def _of_syslog(self) -> Mapping[str, float]:
         buffer, taker = self._messages, self._syslog
-        return self._of_ports("syslog") | {
+        ports = self._of_ports("syslog")
+        return ports | {
             "stored": buffer.stored,
-            "waiting": buffer.waiting,
+            "waiting": ports["waiting"] + buffer.waiting,
             "dropped": buffer.dropped,
             "lost": buffer.lost,
             "empty": taker.empty,
@@ -150,5 +151,6 @@ class Receivers:
         return {
             "received": sum(port.received for port in ports),
             "over_quota": sum(port.over_quota for port in ports),
+            "waiting": sum(port.waiting for port in ports),
             "lost_in_kernel": sum(port.lost for port in ports),
         }

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from deployer.ingest.points import PointBuffer
 from deployer.ingest.sources import Source
-from deployer.kit.clock import WallClock
 from deployer.model.foreign import foreign_series, how_of, is_timely
 from deployer.model.series import Datum
 from deployer.protocol.plaintext import Bad, parse
@@ -13,9 +12,8 @@ from deployer.protocol.plaintext import Bad, parse
 class GraphiteTaker:
     """`points`: lines that were taken; `bad_lines`, `bad_names`, `bad_times` were not, `empty` datagrams had none."""
 
-    def __init__(self, points: PointBuffer, wall: WallClock) -> None:
+    def __init__(self, points: PointBuffer) -> None:
         self._points = points
-        self._wall = wall
         self._now = 0.0
         self.points = 0
         self.bad_lines = 0
@@ -23,9 +21,9 @@ class GraphiteTaker:
         self.bad_times = 0
         self.empty = 0
 
-    def wake(self) -> None:
-        """Look at the clock."""
-        self._now = self._wall()
+    def wake(self, now: float) -> None:
+        """It is so late; epoch seconds."""
+        self._now = now
 
     def take(self, data: bytes, source: Source) -> None:
         """One datagram of lines."""

@@ -40,20 +40,25 @@ class Sources:
 
     def admit(self, address: str, now: float, count: int = 1) -> Source | None:
         """Count so many of an address in; None when they are too many. `now`: seconds of a clock that never steps."""
-        source = self._known.get(address) or self._new(address, now)
+        source = self._known.get(address)
+        if source is None:
+            return self._admit_new(address, now, count)
         if now >= source.ends:
             source.ends, source.spent = now + PERIOD_S, 0
         source.spent += count
         return source if source.spent <= self._per_s else None
 
-    def _new(self, address: str, now: float) -> Source:
+    def _admit_new(self, address: str, now: float, count: int) -> Source | None:
         company = self._company(address)
+        made = Source(str(parsed(address)), company)
         if len(self._known) >= self._most and now >= self._swept:
             self._swept = now + PERIOD_S
             self._known = {name: source for name, source in self._known.items() if source.ends > now}
-        plain = str(parsed(address))
         if len(self._known) < self._most:
-            return self._known.setdefault(address, Source(plain, company))
-        shared = self._rest.setdefault(company, Source(plain, company))
-        shared.address = plain
-        return shared
+            self._known[address] = made
+            return self.admit(address, now, count)
+        shared = self._rest.setdefault(company, made)
+        if now >= shared.ends:
+            shared.ends, shared.spent = now + PERIOD_S, 0
+        shared.spent += count
+        return made if shared.spent <= self._per_s else None

@@ -96,12 +96,11 @@ class StatsdTaker:
             "lost_members": sum(one.lost for one in all_of),
         }
 
-    def wake(self) -> None:
-        """End the slot when it is over."""
-        now = self._wall()
+    def wake(self, now: float) -> None:
+        """End the slot when it is over. What waited since before its end is of the next one."""
         self._notices.wake(now)
         at = slot(now, self._step)
-        if at != self._at:
+        if at > self._at:
             self._flush()
             self._at = at
 
@@ -131,7 +130,7 @@ class StatsdTaker:
         self.empty += not data.strip()
 
     async def _look(self) -> None:
-        self.wake()
+        self.wake(self._wall())
 
     def _flush(self) -> None:
         for company, tally in self._tallies.items():

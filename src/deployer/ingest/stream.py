@@ -14,6 +14,7 @@ from deployer.errors import StartError
 from deployer.ingest.graphite import GraphiteTaker
 from deployer.ingest.listening import Listening
 from deployer.ingest.sources import Sources
+from deployer.kit.clock import WallClock
 from deployer.kit.periodic import Periodic
 from deployer.protocol.plaintext import MAX_LINE_CHARS
 
@@ -59,12 +60,16 @@ class TcpPort(Factory):
     noisy = False
     log = Logger()
     lost = 0
+    waiting = 0
 
-    def __init__(self, listening: Listening, taker: GraphiteTaker, sources: Sources, reactor: Any) -> None:
+    def __init__(
+        self, listening: Listening, taker: GraphiteTaker, sources: Sources, reactor: Any, wall: WallClock
+    ) -> None:
         self._listening = listening
         self.taker = taker
         self._sources = sources
         self.clock = reactor
+        self._wall = wall
         self._looks = Periodic("looking for idle connections", LOOK_S, self._look, reactor)
         self._port: Any = None
         self._open: set[_Lines] = set()
@@ -126,7 +131,7 @@ class TcpPort(Factory):
         if source is None:
             self.over_quota += len(lines)
             return
-        self.taker.wake()
+        self.taker.wake(self._wall())
         self.taker.lines(lines, source.company)
 
     async def _look(self) -> None:

@@ -10,7 +10,6 @@ from twisted.logger import Logger
 from deployer.ingest.buffer import Buffer
 from deployer.ingest.sources import Source
 from deployer.ingest.streams import Streams
-from deployer.kit.clock import WallClock
 from deployer.protocol.messages import ID_MASK, StoredMessage
 from deployer.protocol.syslog import Received, parse
 from deployer.protocol.times import iso
@@ -24,10 +23,9 @@ class SyslogTaker:
 
     log = Logger()
 
-    def __init__(self, buffer: Buffer, streams: Streams, wall: WallClock) -> None:
+    def __init__(self, buffer: Buffer, streams: Streams) -> None:
         self._buffer = buffer
         self._streams = streams
-        self._wall = wall
         self._numbers = count(1)
         self._now = 0.0
         self._ms = 0
@@ -37,9 +35,11 @@ class SyslogTaker:
         self.empty = 0
         self.unparsed = 0
 
-    def wake(self) -> None:
-        """Look at the clock."""
-        self._now = now = self._wall()
+    def wake(self, now: float) -> None:
+        """It is so late; epoch seconds."""
+        if now == self._now:
+            return
+        self._now = now
         self._ms = int(now * 1000)
         self._at = iso(self._ms)
         self._offset_s = time.localtime(now).tm_gmtoff

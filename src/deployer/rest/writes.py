@@ -136,9 +136,9 @@ class Writes:
             raise
         mark_authenticated(request)
         if not caller.may(Permission.EXECUTE):
-            error = ForbiddenError(f"the role {caller.role.value} may not do this")
-            await self._auditor.deny(self._auditor.asked(caller, f"POST {path}", request, {}, None), error)
-            raise error
+            refusal = ForbiddenError(f"the role {caller.role.value} may not do this")
+            await self._auditor.deny(self._auditor.asked(caller, f"POST {path}", request, {}, None), refusal)
+            raise refusal
         return caller
 
     async def _data(self, found: Iterator[Line | BadLine], written: Written) -> AsyncIterator[list[Datum]]:

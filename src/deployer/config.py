@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from deployer.errors import StartError
+from deployer.ingest.listening import DATAGRAMS_A_SOURCE, Kind, Listening, listening
 from deployer.kit.settings import Settings, SettingsError, load
 from deployer.model import thinning
 from deployer.model.storage import AggregationRule, Plans, SchemaRule
@@ -50,6 +51,11 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_thinning: str = "all:7d, 1/10:30d, 1/100:1y"
     log_bytes_per_company: Annotated[int, Meta(ge=1024 * 1024)] = 512 * 1024 * 1024
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
+    syslog: tuple[str, ...] = ()
+    statsd: tuple[str, ...] = ()
+    graphite: tuple[str, ...] = ()
+    source_networks: dict[str, str] = {}
+    ingest_per_source: Annotated[int, Meta(ge=1)] = DATAGRAMS_A_SOURCE
 
 
 def read(file: str | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings[Any]:
@@ -72,6 +78,8 @@ def _check(settings: MasterSettings) -> None:
     thinning_schedule(settings)
     proxies(settings)
     webhook_networks(settings)
+    receivers(settings)
+    source_networks(settings)
     _check_names(settings)
     for description in settings.http:
         kind = description.partition(":")[0]
@@ -131,6 +139,20 @@ def proxies(settings: MasterSettings) -> tuple[Network, ...]:
 def webhook_networks(settings: MasterSettings) -> tuple[Network, ...]:
     """Networks that are not public and may be told of events all the same; StartError for what is none."""
     return _networks("webhook_networks", settings.webhook_networks)
+
+
+def receivers(settings: MasterSettings) -> list[Listening]:
+    """Where machines' data comes in; StartError for a description that is none."""
+    asked: list[tuple[Kind, str]] = [("syslog", one) for one in settings.syslog]
+    asked += [("statsd", one) for one in settings.statsd]
+    asked += [("graphite", one) for one in settings.graphite]
+    return [listening(kind, description) for kind, description in asked]
+
+
+def source_networks(settings: MasterSettings) -> dict[Network, str]:
+    """Companies, as they are named in the settings, by the network of a sender; StartError for what is none."""
+    names = settings.source_networks
+    return dict(zip(_networks("source_networks", tuple(names)), names.values(), strict=True))
 
 
 def _networks(name: str, texts: Sequence[str]) -> tuple[Network, ...]:

@@ -38,6 +38,12 @@ class UnsupportedTypeError(DeployerError):
     code = "unsupported_type"
 
 
+class TooLargeError(DeployerError):
+    """A body that is larger than this route takes."""
+
+    code = "body_too_large"
+
+
 class MethodNotAllowedError(DeployerError):
     """A method that this route does not have."""
 

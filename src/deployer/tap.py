@@ -15,6 +15,7 @@ from deployer.kit.running import fail, prepare, run_twistd
 from deployer.protocol.failpoints import MASTER
 
 PROGRAM = "deployer-master"
+RECEIVERS = ("http", "syslog", "statsd", "graphite")
 
 
 class Options(usage.Options):
@@ -40,11 +41,24 @@ class Options(usage.Options):
 
     def __init__(self) -> None:
         usage.Options.__init__(self)
-        self["http"] = []
+        for name in RECEIVERS:
+            self[name] = []
 
     def opt_http(self, description: str) -> None:
         """Where the API listens: a Twisted endpoint, such as tcp:8966:interface=127.0.0.1; may be repeated."""
         self["http"].append(description)
+
+    def opt_syslog(self, description: str) -> None:
+        """Where syslog comes in: udp:PORT[:interface=ADDR][:company=NAME], by default 5140; may be repeated."""
+        self["syslog"].append(description)
+
+    def opt_statsd(self, description: str) -> None:
+        """Where statsd comes in: as --syslog, by default 8125; may be repeated."""
+        self["statsd"].append(description)
+
+    def opt_graphite(self, description: str) -> None:
+        """Where Graphite's plain text comes in: as --syslog, udp: or tcp:, by default 2003; may be repeated."""
+        self["graphite"].append(description)
 
     def opt_port(self, port: str) -> None:
         """Short form of --http on loopback (seed 001)."""
@@ -59,7 +73,7 @@ class Options(usage.Options):
         given = {name.replace("-", "_"): self[name] for name in ("data-dir", "redis", "key-file")}
         given |= {
             name.replace("-", "_"): self[name] or None
-            for name in ("http", "auto-tls", "allow-plaintext", "accept-data-loss")
+            for name in (*RECEIVERS, "auto-tls", "allow-plaintext", "accept-data-loss")
         }
         if given["redis"] and "://" not in given["redis"] and not given["redis"].startswith("unix:"):
             given["redis"] = f"redis://{given['redis']}"

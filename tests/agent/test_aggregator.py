@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from deployer.protocol.stats import Flush
 from deployer.protocol.statsd import Sample
+from deployer.protocol.statseries import MEMBERS_A_SET, VALUES_A_TIMER, Pool
 from deployer_agent.stats.aggregator import KEEP_FLUSHES, Aggregator, Bounds
-from deployer_agent.stats.series import MEMBERS_A_SET, VALUES_A_TIMER, Pool
 
 STEP = 10
 LONG = "a" * 256

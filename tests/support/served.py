@@ -4,7 +4,7 @@ import ipaddress
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from deployer.assembly.webhooks import build_courier
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
 from deployer.model.access import Role
-from deployer.model.series import Source
+from deployer.model.series import Datum, Source
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
@@ -86,6 +86,8 @@ class Served:
         self.memory = 0.0
         self.waiting_room = False
         self.webhook_networks = (ipaddress.ip_network("127.0.0.0/8"),)
+        self.numbers: dict[str, list[Datum]] = {}
+        self.store_trouble: Exception | None = None
         self.meter = Meter(reactor)
         self.metrics: Source = Remembered()
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
@@ -108,6 +110,12 @@ class Served:
         for hub in (self.hub, self._plans):
             hub.heard(channel, text)
 
+    async def keep(self, company: str, data: Sequence[Datum]) -> None:
+        """Stand for a metric store."""
+        if self.store_trouble is not None:
+            raise self.store_trouble
+        self.numbers.setdefault(company, []).extend(data)
+
     async def start(self) -> None:
         """Listen."""
         ground = Ground(
@@ -122,6 +130,7 @@ class Served:
             waiting_room=self.waiting_room,
             webhook_networks=self.webhook_networks,
             metrics=self.metrics,
+            store=self.keep,
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")

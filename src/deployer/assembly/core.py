@@ -1,6 +1,6 @@
 """What the HTTP side and the queue in Redis have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,8 @@ from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
-from deployer.model.series import Source
+from deployer.model.foreign import Store
+from deployer.model.series import Datum, Source
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
@@ -49,6 +50,10 @@ PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
 
 
+async def discard(company: str, data: Sequence[Datum]) -> None:
+    """Stands where a metric store will be."""
+
+
 class Ground(Struct, frozen=True, kw_only=True):
     """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
 
@@ -67,6 +72,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     webhook_networks: tuple[Network, ...] = ()
     metrics: Source
     metric_trouble: Callable[[], str | None] = lambda: None
+    store: Store = discard
 
 
 class Core(Struct, frozen=True):

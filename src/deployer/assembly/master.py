@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
 from deployer.assembly.metrics import OFF, Metrics, build_metrics, keep_up, measure
+from deployer.assembly.receivers import Receivers
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
@@ -79,6 +80,7 @@ class Master(Service):
         self._report: Report | None = None
         self._core: Core | None = None
         self._listeners: Listeners | None = None
+        self._receivers: Receivers | None = None
         self._lock: int | None = None
         self._starting: Deferred[None] | None = None
 
@@ -131,6 +133,7 @@ class Master(Service):
             waiting_room=self._settings.waiting_room,
             webhook_networks=webhook_networks(self._settings),
             metrics=metrics.source,
+            store=metrics.keep,
             metric_trouble=lambda: metrics.keeper.trouble,
         )
         core = build_core(ground)
@@ -155,6 +158,8 @@ class Master(Service):
         )
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
         self._report.watch(site, core.trail)
+        self._receivers = receivers = Receivers(self._settings, ground, metrics.shelf.plans.step)
+        await receivers.open()
         await listeners.open(site)
 
     def _measure(self, site: HardenedSite, ground: Ground) -> None:
@@ -250,8 +255,7 @@ class Master(Service):
         if self._courier is not None:
             await self._courier.stop()
         await self._drain()
-        if self._metrics is not None:
-            await self._metrics.stop()
+        await self._stop_receiving()
         if self._core is not None:
             await self._finish_audit(self._core)
         if self._report is not None:
@@ -264,6 +268,13 @@ class Master(Service):
             await self._storage.stop()
         if self._lock is not None:
             os.close(self._lock)
+
+    async def _stop_receiving(self) -> None:
+        """What machines have sent is stored, and others may store the rest."""
+        if self._receivers is not None:
+            await self._receivers.close()
+        if self._metrics is not None:
+            await self._metrics.stop()
 
 
 class TokenMaker(Service):

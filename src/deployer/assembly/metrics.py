@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import NoSpaceError, StartError, UnavailableError
 from deployer.kit.clock import WallClock
 from deployer.kit.threads import Threads
+from deployer.model.series import Datum
 from deployer.model.storage import Plans
 from deployer.rest.meter import Meter
 from deployer.stores.installation import Installations
@@ -41,6 +43,11 @@ class Metrics(Struct, frozen=True):
     shelf: Shelf
     keeper: MetricKeeper
     source: MetricSource
+
+    async def keep(self, company: str, data: Sequence[Datum]) -> None:
+        """Take numbers of what is no agent; without a store they are let go."""
+        if not isinstance(self.shelf.store, NoMetrics):
+            await self.shelf.points.spool(company, data)
 
     async def stop(self) -> None:
         """Another master may go on."""

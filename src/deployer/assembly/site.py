@@ -57,6 +57,7 @@ from deployer.rest.stats import StatsRoutes
 from deployer.rest.tokens import TokenRoutes
 from deployer.rest.users import UserRoutes
 from deployer.rest.webhooks import WebhookRoutes
+from deployer.rest.writes import Writes
 from deployer.stores.activity import Activities
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
@@ -194,6 +195,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     passwords = Passwords(Threads(clock))
     door = Door(companies, users, passwords, clock)
 
+    auditor = Auditor(core.trail, peers.of)
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
@@ -224,7 +226,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         ],
         authenticator.caller,
         peer_of=peers.of,
-        auditor=Auditor(core.trail, peers.of),
+        auditor=auditor,
         idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
         begin=ground.meter.begin,
     )
@@ -251,4 +253,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             "points_displaced": point_intake.displaced,
         },
     )
-    return Root(api.klein, enrolment.routes(refuse, require), longpoll.resource)
+    writes = Writes(ground.store, authenticator, auditor, ground.meter.begin, clock=clock, wall=wall)
+    ground.meter.watch_counts("written", "Lines that were posted to /write", "what", lambda: writes.counts)
+    routes = {**enrolment.routes(refuse, require), **writes.routes()}
+    return Root(api.klein, routes, longpoll.resource)

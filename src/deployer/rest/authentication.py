@@ -1,5 +1,6 @@
 """Whose request this is: bearer tokens and sessions, each looked up at most once a second."""
 
+import base64
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -43,8 +44,8 @@ class Authenticator:
         self._cache: dict[str, _Cached] = {}
         self.attempts = Attempts("tokens", clock)
 
-    async def caller(self, request: Request) -> Caller:
-        """The caller.
+    async def caller(self, request: Request, read: Callable[[Request], str] | None = None) -> Caller:
+        """The caller. `read`: how the token stands in the header, where others than `Bearer` are known.
 
         UnauthorizedError without a valid token or session, TooManyError when too many wrong ones came from there,
         MalformedError with two, ForbiddenError for a session's request that no page of ours can have sent.
@@ -54,7 +55,7 @@ class Authenticator:
         secret = None if header else cookies.find(request, peer)
         try:
             if secret is None:
-                return await self._of_token(bearer(request))
+                return await self._of_token((read or bearer)(request))
             caller = await self._of_session(digest_of(secret))
         except UnauthorizedError as error:
             if secret is None and not any(header):
@@ -116,10 +117,33 @@ class Authenticator:
 
 def bearer(request: Request) -> str:
     """The token of the one Authorization header."""
+    scheme, token = credentials(request)
+    if scheme != "bearer" or not token:
+        raise UnauthorizedError(_ADVICE)
+    return token
+
+
+def of_writers(request: Request) -> str:
+    """The token as clients of InfluxDB give it: `Bearer`, `Token`, or the password of `Basic` under any user."""
+    scheme, token = credentials(request)
+    if scheme == "basic":
+        return _password(token)
+    if scheme not in {"bearer", "token"} or not token:
+        raise UnauthorizedError(_ADVICE)
+    return token
+
+
+def credentials(request: Request) -> tuple[str, str]:
+    """Scheme, in small letters, and what is behind it, of the one Authorization header."""
     values = [raw.decode("latin-1") for raw in request.requestHeaders.getRawHeaders(b"authorization", [])]
     if len(values) > 1:
         raise MalformedError("two Authorization headers")
-    scheme, _, token = values[0].partition(" ") if values else ("", "", "")
-    if scheme.lower() != "bearer" or not token:
-        raise UnauthorizedError(_ADVICE)
-    return token.strip()
+    scheme, _, rest = values[0].partition(" ") if values else ("", "", "")
+    return scheme.lower(), rest.strip()
+
+
+def _password(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("latin-1").partition(":")[2]
+    except ValueError:
+        raise UnauthorizedError(_ADVICE) from None

@@ -25,6 +25,7 @@ STATUS: Final[dict[type[errors.DeployerError], int]] = {
     errors.InvalidError: 422,
     errors.MalformedError: 400,
     errors.UnsupportedTypeError: 415,
+    errors.TooLargeError: 413,
     errors.MethodNotAllowedError: 405,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,

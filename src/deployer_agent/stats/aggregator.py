@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from deployer.protocol.stats import MAX_KEY_CHARS, Flush, How, Point, is_key
 from deployer.protocol.statsd import Bad, Kind, Sample, parse_lines, tag_text
-from deployer_agent.stats.series import Counter, Distinct, Gauge, Last, Pool, Reading, Series, Timer, Value
+from deployer.protocol.statseries import Counter, Distinct, Gauge, Last, Pool, Reading, Series, Timer, Value
 
 KEEP_FLUSHES: Final = 10
 """So long an idle gauge keeps its value, and any key its type."""

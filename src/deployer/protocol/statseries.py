@@ -1,4 +1,4 @@
-"""What is kept of one key between two flushes, one class for each type. Pure.
+"""What the aggregators of agents and masters keep of one key between two flushes, one class for each type. Pure.
 
 Names and definitions are those of etsy's statsd. A closed series gives its values when they are asked for, so that a
 flush of many can be done in parts.
@@ -28,7 +28,7 @@ NINETY: Final = 0.9
 class Pool:
     """What all series share: room for values of timers and members of sets, and how many found none.
 
-    `chance()` is at least 0 and below 1.
+    `chance()` is at least 0 and below 1; `a_timer`, `a_set`: how many one of them may hold.
     """
 
     def __init__(
@@ -36,7 +36,12 @@ class Pool:
         values: int = VALUES,
         members: int = MEMBERS,
         chance: Callable[[], float] = random.random,
+        *,
+        a_timer: int = VALUES_A_TIMER,
+        a_set: int = MEMBERS_A_SET,
     ) -> None:
+        self.a_timer = a_timer
+        self.a_set = a_set
         self.values = values
         self.members = members
         self.chance = chance
@@ -126,7 +131,7 @@ class Distinct(Series):
         member = hash(sample.member)
         if member in self._members:
             return
-        if len(self._members) >= MEMBERS_A_SET or self.pool.members <= 0:
+        if len(self._members) >= self.pool.a_set or self.pool.members <= 0:
             self.pool.overflow += 1
             return
         self._members.add(member)
@@ -141,7 +146,7 @@ class Distinct(Series):
 
 
 class Timings(Struct, gc=False):
-    """What a timer took. All but `kept`, a fair choice of at most 1,000 values, is exact.
+    """What a timer took. All but `kept`, a fair choice of at most as many as the pool allows, is exact.
 
     `events`: values with those that the sample rate left out; `seen`: values that came.
     """
@@ -173,7 +178,7 @@ class Timer(Series):
             self._keep(timings.kept, timings.seen, value)
 
     def _keep(self, kept: list[float], seen: int, value: float) -> None:
-        if len(kept) < VALUES_A_TIMER and self.pool.values > 0:
+        if len(kept) < self.pool.a_timer and self.pool.values > 0:
             kept.append(value)
             self.pool.values -= 1
             return

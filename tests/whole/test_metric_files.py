@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import whisper  # type: ignore[import-untyped]
 
 from support.influx import running_influx
 from support.masters import Masters
@@ -51,3 +52,15 @@ def test_several_masters_keep_numbers_in_one_influxdb(tmp_path: Path) -> None:
             until(lambda: b'"values"' in influx.ask(query), what="numbers in InfluxDB", deadline_s=120)
         finally:
             masters.stop()
+
+
+def test_messages_are_counted_by_their_level(running: Fleet) -> None:
+    assert running.submit("loud", "/bin/sh", "-c", "for n in 1 2 3; do echo 9::bad; done", wait_s=30)["state"] == "OK"
+    pattern = "metrics/*/agents/1/1/messages/9.wsp"
+    (file,) = until(lambda: list((running.folder / "master").glob(pattern)), what="the count", deadline_s=120)
+
+    def total() -> float:
+        _, values = whisper.fetch(str(file), 0)
+        return sum(value for value in values if value is not None)
+
+    until(lambda: total() == 3.0, what="all three", deadline_s=60)

@@ -25,6 +25,7 @@ from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
 from deployer.model.foreign import Store
+from deployer.model.levelcounts import LevelCounts
 from deployer.model.series import Datum, Source
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
@@ -73,6 +74,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     metrics: Source
     metric_trouble: Callable[[], str | None] = lambda: None
     store: Store = discard
+    levels: LevelCounts = msgspec.field(default_factory=LevelCounts)
 
 
 class Core(Struct, frozen=True):

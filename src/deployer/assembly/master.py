@@ -197,7 +197,7 @@ class Master(Service):
         """Put numbers where they belong, our own too."""
         step, company = metrics.shelf.plans.step, ground.installation.company
         own = OwnMetrics(metrics.shelf.points, company, self._meter.numbers, step, self._wall)
-        keep_up(metrics, self._settings, upkeep, own)
+        keep_up(metrics, self._settings, upkeep, own, ground.levels)
         measure(metrics, self._settings, self._meter, upkeep)
         if self._settings.metrics != OFF:
             self._goes_on(Rounds("storing numbers", metrics.keeper.round, ground.clock, AWAY))

@@ -14,6 +14,7 @@ from deployer.dispatch.upkeep import Upkeep
 from deployer.errors import NoSpaceError, StartError, UnavailableError
 from deployer.kit.clock import WallClock
 from deployer.kit.threads import Threads
+from deployer.model.levelcounts import LevelCounts
 from deployer.model.series import Datum
 from deployer.model.storage import Plans
 from deployer.rest.meter import Meter
@@ -95,12 +96,18 @@ class Sizes:
         self.series, self.bytes = await self._keeper.sizes()
 
 
-def keep_up(metrics: Metrics, settings: MasterSettings, upkeep: Upkeep, own: OwnMetrics) -> None:
+def keep_up(metrics: Metrics, settings: MasterSettings, upkeep: Upkeep, own: OwnMetrics, levels: LevelCounts) -> None:
     """What is done from time to time."""
     keeper, step = metrics.keeper, float(metrics.shelf.plans.step)
+
+    async def count_levels() -> None:
+        for company, data in levels.take(own.slot()).items():
+            await metrics.keep(company, data)
+
     upkeep.every("who keeps metric files", LOOK_S, keeper.look)
     if settings.metrics != OFF:
         upkeep.every("numbers of this master", step, own.tick)
+        upkeep.every("levels of messages", step, count_levels)
         upkeep.every("forgetting series", REAP_S, lambda: keeper.reap(settings.series_days))
 
 

@@ -160,7 +160,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
 
     activities = Activities(redis)
     commands = Commands(agents, hub, core.trail)
-    intake = Intake(agents, activities, ground.installation.company, clock)
+    intake = Intake(agents, activities, ground.installation.company, clock, ground.levels.add_of_agent)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts, processes = Hosts(redis), Processes(redis)

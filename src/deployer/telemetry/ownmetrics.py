@@ -25,9 +25,13 @@ class OwnMetrics:
         self._wall = wall
         self._front = f"{MASTERS}.{node(socket.gethostname())}"
 
+    def slot(self) -> int:
+        """The beginning of the slot of now."""
+        return slot(self._wall(), self._step)
+
     async def tick(self) -> None:
         """Tell them."""
-        at = slot(self._wall(), self._step)
+        at = self.slot()
         data = [
             Datum(f"{self._front}.{'.'.join(map(node, name.split('.')))}", at, float(value), "last")
             for name, value in self._numbers().items()

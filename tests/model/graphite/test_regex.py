@@ -16,6 +16,30 @@ from deployer.model.graphite.regextree import parse
 @pytest.mark.parametrize(
     ("pattern", "template", "text", "its"),
     [
+        ("(^.*$)", r"\1 A", "sumSeries(a.*)", "sumSeries(a.*) A"),
+        (r"^.*\.([^.]+)\.cpu.*$", r"\1", "dc.web-1.cpu.idle", "web-1"),
+        (r"(\d+)", r"<\1>", "a1b22", "a<1>b<22>"),
+        (r"(?P<host>h\d)\.(x|y)", r"\g<host>-\2", "h1.y.z", "h1-y.z"),
+        ("x*", "-", "abxd", re.sub("x*", "-", "abxd")),
+        ("", "-", "ab", "-a-b-"),
+        ("(?i)CPU", "mem", "a.cpu", "a.mem"),
+        (r"(a)|(b)", r"[\1\2]", "ab", "[a][b]"),
+        (r"\.", r"\\", "a.b", r"a\b"),
+        ("[[]", "", "a[b", "ab"),
+        ("nothing", "x", "a.b", "a.b"),
+        (r"(\w+)\.(\w+)\.(\w+)", r"\3.\1", "a.b.c", "c.a"),
+        (r"\bweb\b", "x", "web.webs", "x.webs"),
+        ("a{2,3}?", "x", "aaaa", "xx"),
+        (r"(.*)\.(.*)\.(.*)", r"\1-\2", "abcdefgh" * 12 + ".b.c", "abcdefgh" * 12 + "-b"),
+    ],
+)
+def test_matches_are_replaced_as_python_does(pattern: str, template: str, text: str, its: str) -> None:
+    assert Regex(pattern).replaced(template, text, Budget()) == its
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
         *(
             r"(a)\1",
             "(?=a)b",

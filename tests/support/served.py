@@ -30,6 +30,7 @@ from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
 from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import USER, Token, Tokens
+from support.memory_source import MemorySource
 from support.seeded import AGENT, COMPANY, Seeded
 
 
@@ -84,6 +85,7 @@ class Served:
         self.memory = 0.0
         self.waiting_room = False
         self.webhook_networks = (ipaddress.ip_network("127.0.0.0/8"),)
+        self.source = MemorySource({})
         self.meter = Meter(reactor)
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
@@ -118,6 +120,7 @@ class Served:
             meter=self.meter,
             waiting_room=self.waiting_room,
             webhook_networks=self.webhook_networks,
+            source=self.source,
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")

@@ -24,6 +24,7 @@ from deployer.kit.wake import Hub
 from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
+from deployer.model.series import Source
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
@@ -43,13 +44,17 @@ from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
 from deployer.stores.schedules import Schedules
 from deployer.stores.users import Users
+from deployer.telemetry.readings import NoSource
 
 PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
 
 
+NO_SOURCE = NoSource()
+
+
 class Ground(Struct, frozen=True, kw_only=True):
-    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use; `source`: where series are read."""
 
     redis: Redis
     key: MasterKey
@@ -64,6 +69,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     tls: Tls = NO_TLS
     waiting_room: bool = False
     webhook_networks: tuple[Network, ...] = ()
+    source: Source = NO_SOURCE
 
 
 class Core(Struct, frozen=True):

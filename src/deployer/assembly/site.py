@@ -33,6 +33,10 @@ from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.errorpage import ErrorRoutes
 from deployer.rest.events import EventRoutes
 from deployer.rest.fleet import Fleet
+from deployer.rest.graphite import Graphite
+from deployer.rest.graphiteevents import AnnotationRoutes
+from deployer.rest.graphiteseries import SeriesRoutes
+from deployer.rest.graphitetags import TagRoutes
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
@@ -54,6 +58,7 @@ from deployer.rest.tokens import TokenRoutes
 from deployer.rest.users import UserRoutes
 from deployer.rest.webhooks import WebhookRoutes
 from deployer.stores.activity import Activities
+from deployer.stores.annotations import Annotations
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.events import Events
@@ -77,6 +82,7 @@ from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
 from deployer.telemetry.points import PointIntake
 from deployer.telemetry.processes import ProcessIntake
+from deployer.telemetry.readings import Readings
 
 NOUNS: Final = (
     AboutRoutes,
@@ -163,6 +169,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     passwords = Passwords(Threads(clock))
     door = Door(companies, users, passwords, clock)
 
+    auditor = Auditor(core.trail, peers.of)
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
@@ -192,8 +199,15 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         ],
         authenticator.caller,
         peer_of=peers.of,
-        auditor=Auditor(core.trail, peers.of),
+        auditor=auditor,
         idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
+        begin=ground.meter.begin,
+    )
+    readings = Readings(ground.source, Threads(clock))
+    graphite = Graphite(
+        [SeriesRoutes(readings, wall), TagRoutes(readings), AnnotationRoutes(Annotations(redis), wall)],
+        authenticator.caller_of_token,
+        auditor=auditor,
         begin=ground.meter.begin,
     )
     ground.meter.watch("audit_waiting", "Entries that are not yet in the audit log", lambda: core.trail.waiting)
@@ -219,4 +233,6 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             "points_displaced": point_intake.displaced,
         },
     )
-    return Root(api.klein, enrolment.routes(refuse, require), longpoll.resource)
+    return Root(
+        api.klein, enrolment.routes(refuse, require), lambda parts: longpoll.resource(parts) or graphite.find(parts)
+    )

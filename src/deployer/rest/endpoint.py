@@ -178,7 +178,7 @@ class Api:
         changes = declaration.method not in READS
         body = None
         try:
-            _require(caller, declaration.needs)
+            require(caller, declaration.needs)
             given = self._given(declaration, request, path)
             if changes:
                 body = given.get("body")
@@ -250,7 +250,8 @@ def _hides(error: DeployerError) -> bool:
     return isinstance(error, NotFoundError) or error.code.startswith("no_matching_")
 
 
-def _require(caller: Caller, needs: Permission) -> None:
+def require(caller: Caller, needs: Permission) -> None:
+    """ForbiddenError for a caller without a permission."""
     if not caller.may(needs):
         raise ForbiddenError(f"the role {caller.role.value} may not do this")
 

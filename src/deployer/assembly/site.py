@@ -45,6 +45,7 @@ from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrelations import JobRelations
 from deployer.rest.jobs import JobRoutes
 from deployer.rest.masters import MasterRoutes
+from deployer.rest.metrics import MetricRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
@@ -98,6 +99,7 @@ NOUNS: Final = (
     JobLogRoutes,
     JobRelations,
     MasterRoutes,
+    MetricRoutes,
     MonitorRoutes,
     ProcessRoutes,
     ScheduleRoutes,
@@ -169,6 +171,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     passwords = Passwords(Threads(clock))
     door = Door(companies, users, passwords, clock)
 
+    readings = Readings(ground.source, Threads(clock))
     auditor = Auditor(core.trail, peers.of)
     api = Api(
         [
@@ -192,6 +195,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
+            MetricRoutes(readings, agents, wall),
             MonitorRoutes(Monitors(redis), processes, jobs, wall),
             ProcessRoutes(agents, processes, jobs),
             JobRelations(dispatcher, core.open_jobs, core.requests),
@@ -203,7 +207,6 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
         begin=ground.meter.begin,
     )
-    readings = Readings(ground.source, Threads(clock))
     graphite = Graphite(
         [SeriesRoutes(readings, wall), TagRoutes(readings), AnnotationRoutes(Annotations(redis), wall)],
         authenticator.caller_of_token,

@@ -5,6 +5,7 @@ budget; so neither a wide pattern nor a deep target holds the reactor.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,9 +20,9 @@ from deployer.model.graphite.catalog import Catalog
 from deployer.model.graphite.evaluate import Known, Need, evaluate, needs
 from deployer.model.graphite.expression import Node
 from deployer.model.graphite.lines import MAX_POINTS, Line
+from deployer.model.graphite.places import agent_of
 from deployer.model.graphite.problems import TooMuchError
 from deployer.model.series import Series, Source
-from deployer.protocol.ids import AgentId
 
 MAX_SERIES: Final = 1000
 """That one request reads."""
@@ -30,11 +31,11 @@ MAX_ROUNDS: Final = 8
 """Of planning: each window of so many points in a window of so many points is one."""
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 64
-FEW_POINTS: Final = 20_000
-FEW_NAMES: Final = 2000
-"""So few are looked at in the reactor: about 5 ms."""
+FEW: Final = 5000
+"""Names or points."""
+FEW_UNITS: Final = 5000
+"""So little is tried in the reactor first, some milliseconds: most questions need no thread."""
 MAX_CATALOGS: Final = 64
-_AGENTS: Final = "agents"
 
 T = TypeVar("T")
 
@@ -61,12 +62,7 @@ class Sight(Struct, frozen=True):
         """Whether a series is there for them; series of no agent are for nobody who is limited to some."""
         if self.agents is None:
             return True
-        parts = name.partition(";")[0].split(".", 3)
-        return parts[0] == _AGENTS and len(parts) > 3 and _agent(parts[1], parts[2]) in self.agents  # noqa: PLR2004
-
-
-def _agent(gid: str, nid: str) -> AgentId | None:
-    return AgentId(int(gid), int(nid)) if gid.isdecimal() and nid.isdecimal() else None
+        return agent_of(name) in self.agents
 
 
 class Question(Struct, frozen=True):
@@ -90,7 +86,7 @@ class Readings:
     async def look(self, sight: Sight, work: Callable[[Catalog, Budget], T]) -> T:
         """What is found among the names of series."""
         catalog = await self._catalog(sight)
-        return await self._done(len(catalog.names) > FEW_NAMES, partial(work, catalog, Budget()))
+        return await self._done(len(catalog.names), partial(work, catalog), Budget())
 
     async def render(self, sight: Sight, question: Question, finish: Callable[[list[list[Line]]], T]) -> T:
         """What `finish` makes of the series of each target. WrongTargetError for targets that cannot be answered."""
@@ -99,10 +95,15 @@ class Readings:
         points = sum(len(one.values) for found in known.values() for one in found)
         targets, start, end = question.targets, question.start, question.end
 
-        def work() -> T:
-            return finish([evaluate(target, start, end, known, budget) for target in targets])
+        def work(its: Budget) -> T:
+            return finish([evaluate(target, start, end, known, its) for target in targets])
 
-        return await self._done(points > FEW_POINTS or budget.left < 0, work)
+        return await self._done(points, work, budget)
+
+    async def worked(self, targets: list[list[Line]], work: Callable[[list[list[Line]]], T]) -> T:
+        """What more is to be made of series."""
+        points = sum(len(line.values) for lines in targets for line in lines)
+        return await self._done(points, lambda _: work(targets), Budget())
 
     async def _known(self, sight: Sight, question: Question, budget: Budget) -> Known:
         """Everything that the targets need."""
@@ -113,7 +114,7 @@ class Readings:
             missing = _missing(question, known)
             if not missing:
                 return known
-            resolved = await self._done(len(catalog.names) > FEW_NAMES, partial(_resolved, catalog, missing, budget))
+            resolved = await self._done(len(catalog.names), partial(_resolved, catalog, missing), budget)
             count += sum(map(len, resolved.values()))
             if count > MAX_SERIES:
                 raise TooMuchError(f"{count} series are asked for, more than {MAX_SERIES}: narrow the pattern")
@@ -150,17 +151,18 @@ class Readings:
             del self._catalogs[next(iter(self._catalogs))]
         return cached[1]
 
-    async def _done(self, is_long: bool, work: Callable[[], T]) -> T:  # noqa: FBT001 (both callers name it)
-        """In a thread when it could take long; few at once, since they share one processor with the reactor."""
-        if not is_long:
-            return work()
+    async def _done(self, size: int, work: Callable[[Budget], T], budget: Budget) -> T:
+        """Here when it is little, else in a thread; few at once, since they share one processor with the reactor."""
+        if size <= FEW:
+            with suppress(TooMuchError):
+                return work(Budget(min(FEW_UNITS, budget.left)))
         if self._waiting >= MAX_WAITING:
             raise TooManyError("too many questions about series wait: ask again later")
         self._waiting += 1
         try:
             await self._turns.acquire()
             try:
-                return await self._threads.run(work)
+                return await self._threads.run(work, budget)
             finally:
                 self._turns.release()
         finally:
@@ -175,6 +177,7 @@ def _missing(question: Question, known: Known) -> list[Need]:
 
 
 def _resolved(catalog: Catalog, missing: Sequence[Need], budget: Budget) -> dict[Need, Sequence[str]]:
+    """The names of each need."""
     return {
         need: catalog.tagged(need.conditions, budget) if need.conditions else catalog.series(need.pattern, budget)
         for need in missing

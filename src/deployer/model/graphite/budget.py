@@ -4,7 +4,7 @@ from typing import Final
 
 from deployer.model.graphite.problems import TooMuchError
 
-UNITS: Final = 5_000_000
+UNITS: Final = 3_000_000
 
 
 class Budget:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,3 +348,8 @@ def test_every_function_works_on_any_series(name: str) -> None:
         for count in range(sum(one.required for one in params), len(args) + 1):
             lines = render(f"{name}({','.join(args[:count])})")
             assert all(line.step > 0 for line in lines)
+
+
+def test_the_documentation_names_every_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    assert [name for name in FUNCTIONS if f"`{name}`" not in page] == []

@@ -13,7 +13,7 @@ from deployer.errors import MalformedError
 from deployer.kit.clock import WallClock
 from deployer.model.access import Caller, Permission
 from deployer.model.graphite import places
-from deployer.model.graphite.expression import MAX_CHARS, parse
+from deployer.model.graphite.expression import parse
 from deployer.model.graphite.lines import Line, Lines, thinned
 from deployer.model.graphite.problems import TooMuchError, WrongTargetError
 from deployer.model.graphite.times import moment
@@ -25,12 +25,14 @@ from deployer.rest.paging import PageQuery
 from deployer.stores.agents import Agents
 from deployer.telemetry.readings import Question, Readings
 
+MAX_TARGET_CHARS: Final = 2000
+"""Less than a form of Graphite may have: a URL is no longer than 8 kB."""
 MAX_POINTS: Final = 11_000
 MAX_ANSWER_POINTS: Final = 200_000
 _ISO: Final = "T"
 
 Time = Annotated[str, Meta(min_length=1, max_length=64, description="ISO 8601, epoch seconds, or as -6h, now-1d")]
-Expression = Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]
+Expression = Annotated[str, Meta(min_length=1, max_length=MAX_TARGET_CHARS)]
 
 
 class FindQuery(PageQuery, frozen=True, forbid_unknown_fields=True):

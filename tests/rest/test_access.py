@@ -37,6 +37,8 @@ ROUTES = [
     ("GET", "/api/v1/agents"),
     ("GET", "/api/v1/agents/1:1"),
     ("GET", "/api/v1/agents/1:1/stats"),
+    ("GET", "/api/v1/metrics"),
+    ("GET", "/api/v1/metrics/find"),
     ("GET", "/api/v1/processes"),
     ("GET", "/api/v1/processes/x"),
     ("GET", "/api/v1/monitors"),

@@ -55,6 +55,8 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/agents", None),
     ("GET", "/api/v1/agents/1:7", None),
     ("GET", "/api/v1/agents/1:7/stats", None),
+    ("GET", "/api/v1/metrics?target=a.*", None),
+    ("GET", "/api/v1/metrics/find?query=*", None),
     ("PATCH", "/api/v1/agents/1:7", {"rack": "r1"}),
     ("PATCH", "/api/v1/hosts/1:7", {"rack": "r1"}),
     ("GET", "/api/v1/agents/1:7/activity", None),

@@ -20,7 +20,7 @@ from deployer.assembly.webhooks import build_courier
 from deployer.kit.clock import sleep
 from deployer.kit.wake import Hub
 from deployer.model.access import Role
-from deployer.model.series import Datum, Source
+from deployer.model.series import Datum
 from deployer.protocol.ids import AgentId
 from deployer.protocol.signing import public_text, sign
 from deployer.protocol.wire import MEDIA_TYPE, session_text
@@ -31,7 +31,7 @@ from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
 from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import USER, Token, Tokens
-from support.remembered import Remembered
+from support.memory_source import MemorySource
 from support.seeded import AGENT, COMPANY, Seeded
 
 
@@ -88,8 +88,8 @@ class Served:
         self.webhook_networks = (ipaddress.ip_network("127.0.0.0/8"),)
         self.numbers: dict[str, list[Datum]] = {}
         self.store_trouble: Exception | None = None
+        self.source = MemorySource({})
         self.meter = Meter(reactor)
-        self.metrics: Source = Remembered()
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
         self.subscriber = Subscriber(
@@ -129,7 +129,7 @@ class Served:
             meter=self.meter,
             waiting_room=self.waiting_room,
             webhook_networks=self.webhook_networks,
-            metrics=self.metrics,
+            source=self.source,
             store=self.keep,
         )
         self.subscriber.start()

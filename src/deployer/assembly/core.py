@@ -46,9 +46,13 @@ from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
 from deployer.stores.schedules import Schedules
 from deployer.stores.users import Users
+from deployer.telemetry.readings import NoSource
 
 PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
+
+
+NO_SOURCE = NoSource()
 
 
 async def discard(company: str, data: Sequence[Datum]) -> None:
@@ -56,7 +60,7 @@ async def discard(company: str, data: Sequence[Datum]) -> None:
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use; `source`: where series are read."""
 
     redis: Redis
     key: MasterKey
@@ -71,7 +75,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     tls: Tls = NO_TLS
     waiting_room: bool = False
     webhook_networks: tuple[Network, ...] = ()
-    metrics: Source
+    source: Source = NO_SOURCE
     metric_trouble: Callable[[], str | None] = lambda: None
     store: Store = discard
     levels: LevelCounts = msgspec.field(default_factory=LevelCounts)

@@ -132,7 +132,7 @@ class Master(Service):
             tls=listeners.tls,
             waiting_room=self._settings.waiting_room,
             webhook_networks=webhook_networks(self._settings),
-            metrics=metrics.source,
+            source=metrics.source,
             store=metrics.keep,
             metric_trouble=lambda: metrics.keeper.trouble,
         )

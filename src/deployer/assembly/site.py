@@ -34,6 +34,10 @@ from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.errorpage import ErrorRoutes
 from deployer.rest.events import EventRoutes
 from deployer.rest.fleet import Fleet
+from deployer.rest.graphite import Graphite
+from deployer.rest.graphiteevents import AnnotationRoutes
+from deployer.rest.graphiteseries import SeriesRoutes
+from deployer.rest.graphitetags import TagRoutes
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
@@ -45,6 +49,7 @@ from deployer.rest.loganswers import as_event
 from deployer.rest.loghosts import LogHosts
 from deployer.rest.logs import LogRoutes
 from deployer.rest.masters import MasterRoutes
+from deployer.rest.metrics import MetricRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
@@ -59,6 +64,7 @@ from deployer.rest.users import UserRoutes
 from deployer.rest.webhooks import WebhookRoutes
 from deployer.rest.writes import Writes
 from deployer.stores.activity import Activities
+from deployer.stores.annotations import Annotations
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.events import Events
@@ -85,6 +91,7 @@ from deployer.telemetry.logsearch import LogSearch
 from deployer.telemetry.logtail import LogTail
 from deployer.telemetry.points import PointIntake
 from deployer.telemetry.processes import ProcessIntake
+from deployer.telemetry.readings import Readings
 
 NOUNS: Final = (
     AboutRoutes,
@@ -101,6 +108,7 @@ NOUNS: Final = (
     JobRelations,
     LogRoutes,
     MasterRoutes,
+    MetricRoutes,
     MonitorRoutes,
     ProcessRoutes,
     ScheduleRoutes,
@@ -195,6 +203,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     passwords = Passwords(Threads(clock))
     door = Door(companies, users, passwords, clock)
 
+    readings = Readings(ground.source, Threads(clock))
     auditor = Auditor(core.trail, peers.of)
     api = Api(
         [
@@ -218,6 +227,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
+            MetricRoutes(readings, agents, wall),
             MonitorRoutes(Monitors(redis), processes, jobs, wall),
             ProcessRoutes(agents, processes, jobs),
             JobRelations(dispatcher, core.open_jobs, core.requests),
@@ -228,6 +238,12 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         peer_of=peers.of,
         auditor=auditor,
         idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
+        begin=ground.meter.begin,
+    )
+    graphite = Graphite(
+        [SeriesRoutes(readings, wall), TagRoutes(readings), AnnotationRoutes(Annotations(redis), wall)],
+        authenticator.caller_of_token,
+        auditor=auditor,
         begin=ground.meter.begin,
     )
     ground.meter.watch("audit_waiting", "Entries that are not yet in the audit log", lambda: core.trail.waiting)
@@ -256,4 +272,4 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     writes = Writes(ground.store, authenticator, auditor, ground.meter.begin, clock=clock, wall=wall)
     ground.meter.watch_counts("written", "Lines that were posted to /write", "what", lambda: writes.counts)
     routes = {**enrolment.routes(refuse, require), **writes.routes()}
-    return Root(api.klein, routes, longpoll.resource)
+    return Root(api.klein, routes, lambda parts: longpoll.resource(parts) or graphite.find(parts))

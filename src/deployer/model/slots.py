@@ -1,6 +1,6 @@
 """Points that meet in one slot of a series become one: a second one is merged, not put over it (DESIGN 8). Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -70,10 +70,11 @@ def coarser(values: list[float | None], times: int, how: How) -> list[float | No
     """Every `times` values as one: None where none of them is known."""
     if times <= 1:
         return values
-    return [_one(how, values[at : at + times]) for at in range(0, len(values), times)]
+    return [as_one(how, values[at : at + times]) for at in range(0, len(values), times)]
 
 
-def _one(how: How, values: list[float | None]) -> float | None:
+def as_one(how: How, values: Sequence[float | None]) -> float | None:
+    """What several values are together; None when none of them is known."""
     known = [value for value in values if value is not None]
     if not known:
         return None

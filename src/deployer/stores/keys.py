@@ -76,6 +76,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:webhook:<id>           hash   doc, version, secret, cursor, failures, since, delivered, lost, gone
       …:deliveries                   list   the last twenty (JSON)
     dpl:c:<c>:events                 stream type, subject, state;  …:told  string  followers were woken; expires
+    dpl:c:<c>:annotations            zset   annotations (JSON) by their second;  …:last  string  number of the last
     dpl:c:<c>:schedules              zset   ids of schedules by their making
       …:names                        hash   name -> id
     dpl:c:<c>:schedule:<id>          hash   doc, name, version, next (slot, ms), planned (the last slot that was), job
@@ -197,6 +198,11 @@ def webhook(company_id: str, id_: str) -> str:
 def events(company_id: str) -> str:
     """The stream of a company's events; what is said on WAKE when there are more."""
     return f"{prefix(company_id)}events"
+
+
+def annotations(company_id: str) -> str:
+    """A company's annotations; with `:last` behind it the number of the last one."""
+    return f"{prefix(company_id)}annotations"
 
 
 def agent(agent_id: AgentId) -> str:

@@ -128,6 +128,22 @@ class ClientContract:
         assert [its.get("last-event-id") for its in last] == [None, "5-0", "7-0"]
         assert master.asked[0].path.endswith("?type=job%2Cagent.state")
 
+    async def test_all_logs_are_searched_and_followed(self, master: ScriptedMaster, client: Either) -> None:
+        told = [f'id: {n}-0.0.00000000\ndata: {{"data": "line {n}"}}\n\n' for n in (6, 7)]
+        master.on(
+            "GET /api/v1/logs",
+            answer({"items": [{"data": "a"}], "next": "5-0.0.00000000", "left_out": 0}),
+            answer({"items": [{"data": "b"}], "next": None, "left_out": 0}),
+            stream(told[0], lost=True),
+            stream('event: dropped\ndata: {"count":3}\n\n', "event: later\ndata: {}\n\n", told[1]),
+        )
+        assert [one["data"] for one in await client.first(2, "logs", level="7-9", since="-1h")] == ["a", "b"]
+        found = await client.first(3, "follow_logs", level="8")
+        assert [getattr(one, "count", None) or one["data"] for one in found] == ["line 6", 3, "line 7"]
+        paths = [asked.path for asked in master.asked]
+        assert paths[0] == "/api/v1/logs?from=-1h&level=7-9&limit=100"
+        assert paths[2] == "/api/v1/logs?level=8"
+
     async def test_a_rerun_is_a_new_job_with_an_id_made_here(self, master: ScriptedMaster, client: Either) -> None:
         master.on("POST /api/v1/jobs/j0/rerun", answer(QUEUED, 202))
         assert (await client("rerun", "j0", new_id="mine")).id == "j1"

@@ -1,26 +1,56 @@
-"""`deployer logs ID...`."""
+"""`deployer logs`."""
+
+import re
+from typing import Any, Final
 
 import click
 
 from deployer.cli.attend import as_line
 from deployer.cli.completion import JOB
 from deployer.cli.jobname import job_id as known
+from deployer.cli.logsearch import Asked, show
+from deployer.cli.logsearch import follow as follow_all
 from deployer.cli.merge import MOST_FOLLOWED, Said, followed, merged, short_ids
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document
 from deployer.client.records import Message
 
+_SPAN: Final = re.compile(r"[0-9]{1,9}[smhdw]", re.ASCII)
+
 
 @click.command("logs")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=JOB)
-@click.option("--follow", "-f", is_flag=True, help="Stay until the jobs have ended.")
-@click.option("--times", "-T", is_flag=True, help="Say when, too.")
+@click.argument("ids", metavar="[ID...]", nargs=-1, type=JOB)
+@click.option("--follow", "-f", is_flag=True, help="Stay: until the jobs have ended, or for good.")
+@click.option("--times", "-T", is_flag=True, help="Of jobs: say when, too.")
+@click.option("--host", "-H", metavar="HOST", help="Only of this host: a name, or an agent as 1:1.")
+@click.option("--domain", "-d", metavar="D", help="Only of this domain; `syslog` is what came by syslog.")
+@click.option("--name", "-n", metavar="N", help="Only of jobs or programs of this name.")
+@click.option("--level", "-l", metavar="L", help="Only of these levels, as 7-9 or 1,2.")
+@click.option("--text", "-g", metavar="TEXT", help="Only what has this in it, whatever the case of its letters.")
+@click.option("--from", "since", metavar="TIME", help="All from then on, as 2026-11-23T00:00:00Z, or -15m.")
+@click.option("--to", "until", metavar="TIME", help="Before then.")
+@click.option("--limit", type=click.IntRange(1), help="How many of the newest (100; all with --from).")
 @common
-def command(told: Common, ids: tuple[str, ...], follow: bool, times: bool) -> None:  # noqa: FBT001 (click passes it by name)
-    """Show what jobs have put out, by time.
+def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **asked: Any) -> None:
+    """Show what jobs have put out, by time; without an ID what all hosts and programs have said.
 
     Each line says on which host, and of several jobs of which.
     """
+    wanted = Asked(**asked | {name: _moment(asked[name]) for name in ("since", "until")})
+    if not ids:
+        (follow_all if follow else show)(told, wanted)
+        return
+    if wanted != Asked():
+        raise click.UsageError("messages of jobs that are named are shown as they are: leave out the ids to search")
+    _of_jobs(told, ids, follow=follow, times=times)
+
+
+def _moment(text: str | None) -> str | None:
+    """A time, or a span before now, as a master takes it."""
+    return f"-{text}" if text is not None and _SPAN.fullmatch(text) else text
+
+
+def _of_jobs(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool) -> None:
     if follow and len(set(ids)) > MOST_FOLLOWED:
         raise click.UsageError(f"{MOST_FOLLOWED} jobs can be followed at once")
     client = told.client()

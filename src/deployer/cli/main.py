@@ -19,7 +19,7 @@ COMMANDS = {
     "jobs": ("deployer.cli.jobs", "List the newest jobs."),
     "job": ("deployer.cli.job", "Show a job and its tasks."),
     "log": ("deployer.cli.log", "Show what a job has put out."),
-    "logs": ("deployer.cli.logs", "Show what jobs have put out, by time."),
+    "logs": ("deployer.cli.logs", "Search and follow what jobs and hosts say."),
     "cancel": ("deployer.cli.cancel", "End a job."),
     "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
     "schedules": ("deployer.cli.schedules", "List schedules; make, pause, run and remove them."),

@@ -59,6 +59,17 @@ def read_news(event: Event) -> Document:
     return {"type": "gap"} if event.type == "gap" else found
 
 
+def read_logged(event: Event) -> Document | Dropped | None:
+    """An event of all logs: a message as the master sends it, or how many a slow reader has not got."""
+    try:
+        found = {**json.loads(event.data)}
+    except (ValueError, TypeError) as error:
+        raise ClientError(f"the logs have an event that is not understood: {event.data[:80]!r}") from error
+    if event.type == "dropped":
+        return Dropped(int(found.get("count") or 0))
+    return found if event.type == "message" else None
+
+
 def read_event(event: Event, read_job: Callable[[Document], Job] = Job.read) -> Message | Dropped | Ended | None:
     """What an event of a log says; events of kinds that came later than this client are passed over."""
     kinds: dict[str, Callable[[Document], Message | Dropped | Ended]] = {

@@ -15,12 +15,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Protocol, TypeVar
 
-from deployer.client.answers import items_of, read_event, read_news
+from deployer.client.answers import items_of, read_event, read_logged, read_news
 from deployer.client.errors import ApiError, ClientError, Unreachable
 from deployer.client.links import gone, href_of, is_page, noun_of, place_of
 from deployer.client.records import Agent, AgentStats, Document, Dropped, Ended, Host, Job, Message, Process, Task
 from deployer.client.requests import (
     JOBS,
+    LOGS,
     LOST_IN_A_ROW,
     PAGE,
     end_of,
@@ -34,6 +35,7 @@ from deployer.client.requests import (
     share_s,
     stats_path,
     stream_headers,
+    with_query,
 )
 from deployer.client.sse import Event, Parser
 from deployer.client.tail import Tail
@@ -191,6 +193,23 @@ class AsyncClient:
         """What happens from now on, or behind the event `after`, of these types (`job`: all of its kind), for ever."""
         tail = Tail("the stream of events", after)
         async with aclosing(self._followed(events_path(types), tail, read_news)) as events:
+            async for event in events:
+                yield event
+
+    def logs(
+        self, *, limit: int | None = 100, since: str | None = None, **asked: str | None
+    ) -> AsyncIterator[Document]:
+        """Messages of all logs as the master sends them, the newest first (None: all).
+
+        `asked`: `text`, `level`, `host`, `domain`, `name`, `job`, `to`, `order`.
+        """
+        return self.items(LOGS, limit, **{"from": since, **asked})
+
+    async def follow_logs(self, *, after: str = "", **asked: str | None) -> AsyncGenerator[Document | Dropped, None]:
+        """Messages as they come from now on, or behind the place `after`, for ever; `asked` as for `logs`."""
+        path, tail = with_query(LOGS, asked), Tail("the logs", after)
+        logged: AsyncGenerator[Document | Dropped, None] = self._followed(path, tail, read_logged)
+        async with aclosing(logged) as events:
             async for event in events:
                 yield event
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from deployer.client.answers import items_of, read_event, read_news
+from deployer.client.answers import items_of, read_event, read_logged, read_news
 from deployer.client.errors import Unreachable
 from deployer.client.models import Agent, Host, Job, Process, Task, Thing
 from deployer.client.records import AgentStats, Document, Dropped, Ended, Message
 from deployer.client.requests import (
     JOBS,
+    LOGS,
     LOST_IN_A_ROW,
     PAGE,
     end_of,
@@ -31,6 +32,7 @@ from deployer.client.requests import (
     share_s,
     stats_path,
     stream_headers,
+    with_query,
 )
 from deployer.client.sse import Event, Parser
 from deployer.client.tail import Tail
@@ -159,6 +161,17 @@ class Client:
     def events(self, *types: str, after: str = "") -> Iterator[Document]:
         """What happens from now on, or behind the event `after`, of these types (`job`: all of its kind), for ever."""
         return self._followed(events_path(types), Tail("the stream of events", after), read_news)
+
+    def logs(self, *, limit: int | None = 100, since: str | None = None, **asked: str | None) -> Iterator[Document]:
+        """Messages of all logs as the master sends them, the newest first (None: all).
+
+        `asked`: `text`, `level`, `host`, `domain`, `name`, `job`, `to`, `order`.
+        """
+        return self._items(LOGS, limit, **{"from": since, **asked})
+
+    def follow_logs(self, *, after: str = "", **asked: str | None) -> Iterator[Document | Dropped]:
+        """Messages as they come from now on, or behind the place `after`, for ever; `asked` as for `logs`."""
+        return self._followed(with_query(LOGS, asked), Tail("the logs", after), read_logged)
 
     def _followed(self, path: str, tail: Tail, read: Callable[[Event], F | None]) -> Iterator[F]:
         while True:

@@ -97,6 +97,10 @@ def events_path(types: Sequence[str]) -> str:
     return with_query(f"{API}/events", {"type": ",".join(types) or None})
 
 
+LOGS: Final = f"{API}/logs"
+"""Where all messages are searched and followed."""
+
+
 def rerun_path(job_id: str) -> str:
     """Where what has failed of a job is asked to run again."""
     return f"{job_path(job_id)}/rerun"

@@ -1,0 +1,95 @@
+"""What `deployer logs` shows without ids: messages of all hosts, searched and followed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import click
+
+from deployer.cli.options import Common
+from deployer.cli.output import NAMES, document, line, one_line, say
+from deployer.client.client import Client
+from deployer.client.records import Document, Dropped
+
+USUAL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which messages; None is any."""
+
+    host: str | None = None
+    domain: str | None = None
+    name: str | None = None
+    level: str | None = None
+    text: str | None = None
+    since: str | None = None
+    until: str | None = None
+    limit: int | None = None
+
+    @property
+    def is_some(self) -> bool:
+        """Whether anything is asked for."""
+        return any(value is not None for value in (self.host, self.domain, self.name, self.level, self.text))
+
+    @property
+    def which(self) -> dict[str, str | None]:
+        """What a master is asked."""
+        return {
+            "host": self.host,
+            "domain": self.domain,
+            "name": self.name,
+            "level": self.level,
+            "text": self.text,
+        }
+
+
+def show(told: Common, asked: Asked) -> None:
+    """The newest, in the order in which they came; from a time on all of them."""
+    client = told.client()
+    limit = asked.limit or (None if asked.since else USUAL)
+    if asked.since:
+        found = client.logs(limit=limit, since=asked.since, to=asked.until, order="asc", **asked.which)
+        _print(told, found)
+        return
+    newest = list(client.logs(limit=limit, to=asked.until, **asked.which))
+    _print(told, newest[::-1])
+
+
+def follow(told: Common, asked: Asked) -> None:
+    """What comes from now on, until it is interrupted; with `limit` so many of what there is first."""
+    client = told.client()
+    if asked.since or asked.until:
+        raise click.UsageError("--follow begins now: --limit shows what came last in front of it")
+    for one in _followed(client, asked):
+        if isinstance(one, Dropped):
+            say(f"{one.count} messages were dropped here: they came faster than they were read")
+        elif told.json:
+            line(one)
+        else:
+            click.echo(plain(one))
+
+
+def _followed(client: Client, asked: Asked) -> Iterator[Document | Dropped]:
+    if asked.limit:
+        yield from list(client.logs(limit=asked.limit, **asked.which))[::-1]
+    yield from client.follow_logs(after="", **asked.which)
+
+
+def _print(told: Common, found: Iterable[Document]) -> None:
+    if told.json and not told.ndjson:
+        document({"items": list(found)})
+        return
+    for one in found:
+        if told.ndjson:
+            line(one)
+        else:
+            click.echo(plain(one))
+
+
+def plain(one: Document) -> str:
+    """One line of text: when, where, what said it, its level when it is not plain output, the message."""
+    where = str(one.get("host") or one.get("agent") or "-")
+    what = f"{one.get('jobdomain') or '-'}/{one.get('jobname') or '-'}"
+    level = NAMES.get(int(one.get("level") or 0), "")
+    said = f"{level}: " if level else ""
+    return one_line(f"{one.get('at')}  {where}  {what}  {said}{one.get('data')}")

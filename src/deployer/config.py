@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 from deployer.errors import StartError
 from deployer.ingest.listening import DATAGRAMS_A_SOURCE, Kind, Listening, listening
 from deployer.kit.settings import Settings, SettingsError, load
+from deployer.model import thinning
+from deployer.model.storage import AggregationRule, Plans, SchemaRule
 
 ENVIRONMENT: Final = "DEPLOYER_"
 _COLON: Final = re.compile(r"(?<!\\):")  # one that is not escaped, as in an IPv6 address
@@ -41,6 +43,13 @@ class MasterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     webhook_networks: tuple[str, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=300)] | None = None
     redis_commands: bool | None = None
+    metrics: str = "whisper"
+    series_per_company: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    series_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    storage_schemas: tuple[SchemaRule, ...] = ()
+    storage_aggregation: tuple[AggregationRule, ...] = ()
+    log_thinning: str = "all:7d, 1/10:30d, 1/100:1y"
+    log_bytes_per_company: Annotated[int, Meta(ge=1024 * 1024)] = 512 * 1024 * 1024
     log_share_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
     syslog: tuple[str, ...] = ()
     statsd: tuple[str, ...] = ()
@@ -65,6 +74,8 @@ def _check(settings: MasterSettings) -> None:
         raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
     if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
         raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
+    storage_plans(settings)
+    thinning_schedule(settings)
     proxies(settings)
     webhook_networks(settings)
     receivers(settings)
@@ -102,6 +113,22 @@ def _is_address(text: str) -> bool:
         return bool(ipaddress.ip_address(text))
     except ValueError:
         return False
+
+
+def storage_plans(settings: MasterSettings) -> Plans:
+    """How series are kept; StartError for a rule that is none."""
+    try:
+        return Plans(settings.storage_schemas, settings.storage_aggregation)
+    except ValueError as error:
+        raise StartError(f"storage_schemas and storage_aggregation: {error}") from None
+
+
+def thinning_schedule(settings: MasterSettings) -> thinning.Schedule:
+    """How logs thin out; StartError for what is no schedule."""
+    try:
+        return thinning.parse(settings.log_thinning)
+    except ValueError as error:
+        raise StartError(f"log_thinning: {error}") from None
 
 
 def proxies(settings: MasterSettings) -> tuple[Network, ...]:

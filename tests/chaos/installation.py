@@ -30,6 +30,7 @@ save ""
 maxmemory-policy noeviction
 """
 MASTER: Final = """drain_s = 1.0
+metrics = "off"
 trusted_proxies = ["127.0.0.1"]
 """
 AGENT: Final = """stats_interval = 2

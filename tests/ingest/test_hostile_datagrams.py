@@ -3,6 +3,7 @@
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,10 +98,12 @@ async def test_any_bytes_are_a_message_of_syslog_or_counted() -> None:
     kept = Kept()
     kept.buffer.start()
     streams = Streams("syslog", "default")
-    taker = SyslogTaker(kept.buffer, streams)
+    levels = Counter[int]()
+    taker = SyslogTaker(kept.buffer, streams, lambda _, level: levels.update([level]))
     fed(taker, kept)
     await kept.buffer.stop()
     assert kept.messages + taker.empty == COUNT
+    assert levels.total() == kept.messages
     assert (kept.buffer.dropped, kept.buffer.lost) == (0, 0)
     assert kept.companies == {"acme"}
     assert len(kept.streams) <= NAMES_PER_COMPANY + 1

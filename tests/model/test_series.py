@@ -1,6 +1,6 @@
 import pytest
 
-from deployer.model.series import Series, canonical, is_series, merged, split
+from deployer.model.series import Series, canonical, is_series, split
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,6 @@ def test_a_series_has_a_path_and_perhaps_tags(name: str) -> None:
 )  # fmt: skip
 def test_what_could_lead_elsewhere_is_no_series(name: str) -> None:
     assert not is_series(name)
-
-
-def test_two_values_of_a_slot_become_one_by_how_the_series_is_merged() -> None:
-    values = [1.0, 4.0, 1.0]
-    found = [merged(how, values) for how in ("sum", "average", "min", "max", "last")]  # type: ignore[arg-type]
-    assert found == [6.0, 2.0, 1.0, 4.0, 1.0]
 
 
 def test_a_series_ends_after_its_last_slot() -> None:

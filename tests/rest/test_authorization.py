@@ -13,8 +13,10 @@ from deployer.assembly.site import NOUNS
 from deployer.errors import WaitingError
 from deployer.model.access import Role
 from deployer.protocol.ids import AgentId
+from deployer.protocol.messages import StoredMessage
 from deployer.protocol.wire import JoinRequest
 from deployer.rest.openapi import operations
+from deployer.stores.logs import Logs, Said
 from deployer.stores.masters import Masters
 from deployer.stores.waitingroom import WaitingRoom, fingerprint_of
 from support.hosts import HOST
@@ -131,6 +133,8 @@ class Tenant:
         self.things["webhook"] = await self._hook()
         self.things["schedule"] = await self._repeat("schedule")
         await self._wait()
+        said = StoredMessage("", "1:7", 1, 1, 0, SECRET)
+        await Logs(self.served.seeded.redis).append(COMPANY, [Said("log.a.b", 1, msgspec.json.encode([said]))])
 
     async def make(self, method: str, path: str, body: Any) -> Any:
         """Ask for something that must be done."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
+from deployer.model.levelcounts import LevelCounts
 from deployer.protocol.ids import AgentId
 from deployer.protocol.messages import Group, Message
 from deployer.protocol.results import Result
@@ -214,7 +215,7 @@ async def test_messages_whose_stream_is_somebody_elses_key_are_lost_counted_and_
     seeded: Seeded, alerts: list[str]
 ) -> None:
     await seeded.redis.call("SET", "log.taken.x", "mine")
-    intake = Intake(seeded.agents, Activities(seeded.redis), COMPANY, Clock())
+    intake = Intake(seeded.agents, Activities(seeded.redis), COMPANY, Clock(), LevelCounts().add_of_agent)
     session = await seeded.session()
     groups = [
         Group(task="", domain=domain, name="x", messages=[Message(1, n, 1, "text")])

@@ -61,13 +61,13 @@ class Masters:
         self._redis.kill()
         self._redis.wait()
 
-    def start(self, number: int, **environment: str) -> Program:
-        """Start a master, again on its port if it had one, and wait until it is ready."""
+    def start(self, number: int, *, ready_s: float = 60.0, **environment: str) -> Program:
+        """Start a master, again on its port if it had one, and wait until it is ready, at most `ready_s` seconds."""
         data = self.folder / f"m{number}"
         port = self.urls.get(number, "").rpartition(":")[2] or "0"
         options = [f"--data-dir={data}", f"--http=tcp:{port}:interface=127.0.0.1", f"--key-file={self._key}"]
         config = self.folder / "masters.toml"
-        config.write_text("drain_s = 2.0\n" + 'trusted_proxies = ["127.0.0.1"]\n')
+        config.write_text("drain_s = 2.0\n" + 'trusted_proxies = ["127.0.0.1"]\n' + 'metrics = "off"\n')
         options.append(f"--config={config}")
         log = self.folder / f"m{number}.log"
         master = Program("deployer-master", log, *options, f"--redis=unix:{self.socket}", *self.settings)
@@ -75,7 +75,7 @@ class Masters:
         self.masters[number] = master
         if number not in self.urls:
             self.urls[number] = until(lambda: _url(master) or "", what="the master's address")
-        until(lambda: self.is_ready(number), what="the master to be ready")
+        until(lambda: self.is_ready(number), what="the master to be ready", deadline_s=ready_s)
         with contextlib.suppress(FileNotFoundError):
             self.token = (data / "admin-token").read_text().strip()
         return master
@@ -99,6 +99,10 @@ class Masters:
             return self.ask(number, "GET", "/readyz")[0] == 200
         except OSError:
             return False
+
+    def health(self, number: int) -> Any:
+        """What a master says of itself."""
+        return self.ask(number, "GET", "/readyz")[1]
 
     def is_online(self, nid: int) -> bool:
         """Whether some master that runs knows the agent as online."""

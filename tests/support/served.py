@@ -31,6 +31,7 @@ from deployer.stores.installation import Installation
 from deployer.stores.master_key import MasterKey
 from deployer.stores.subscriber import Subscriber
 from deployer.stores.tokens import USER, Token, Tokens
+from support.memory_source import MemorySource
 from support.seeded import AGENT, COMPANY, Seeded
 
 
@@ -87,6 +88,7 @@ class Served:
         self.webhook_networks = (ipaddress.ip_network("127.0.0.0/8"),)
         self.numbers: dict[str, list[Datum]] = {}
         self.store_trouble: Exception | None = None
+        self.source = MemorySource({})
         self.meter = Meter(reactor)
         self.key = key or MasterKey(Ed25519PrivateKey.generate())
         self.clock = reactor
@@ -127,6 +129,7 @@ class Served:
             meter=self.meter,
             waiting_room=self.waiting_room,
             webhook_networks=self.webhook_networks,
+            source=self.source,
             store=self.keep,
         )
         self.subscriber.start()

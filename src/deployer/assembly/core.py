@@ -25,7 +25,8 @@ from deployer.model import limits
 from deployer.model.access import Caller, Role
 from deployer.model.audit import Deed
 from deployer.model.foreign import Store
-from deployer.model.series import Datum
+from deployer.model.levelcounts import LevelCounts
+from deployer.model.series import Datum, Source
 from deployer.rest.fleet import Fleet
 from deployer.rest.jobrequests import JobRequest, JobRequests
 from deployer.rest.meter import Meter
@@ -45,9 +46,13 @@ from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
 from deployer.stores.schedules import Schedules
 from deployer.stores.users import Users
+from deployer.telemetry.readings import NoSource
 
 PLANS_S = 1.0
 """How often is looked for plans that are due by their time: what changes wakes at once."""
+
+
+NO_SOURCE = NoSource()
 
 
 async def discard(company: str, data: Sequence[Datum]) -> None:
@@ -55,7 +60,7 @@ async def discard(company: str, data: Sequence[Datum]) -> None:
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use."""
+    """What the HTTP side stands on. `memory()`: the share of Redis' memory in use; `source`: where series are read."""
 
     redis: Redis
     key: MasterKey
@@ -70,7 +75,10 @@ class Ground(Struct, frozen=True, kw_only=True):
     tls: Tls = NO_TLS
     waiting_room: bool = False
     webhook_networks: tuple[Network, ...] = ()
+    source: Source = NO_SOURCE
+    metric_trouble: Callable[[], str | None] = lambda: None
     store: Store = discard
+    levels: LevelCounts = msgspec.field(default_factory=LevelCounts)
 
 
 class Core(Struct, frozen=True):

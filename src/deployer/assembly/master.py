@@ -14,12 +14,13 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
+from deployer.assembly.metrics import OFF, Metrics, build_metrics, keep_up, measure
 from deployer.assembly.receivers import Receivers
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.assembly.webhooks import build_courier
-from deployer.config import MasterSettings, proxies, webhook_networks
+from deployer.config import MasterSettings, proxies, thinning_schedule, webhook_networks
 from deployer.dispatch.audit import MINUTE_S
 from deployer.dispatch.auditexport import AuditExport
 from deployer.dispatch.commandqueue import CommandMover
@@ -36,10 +37,15 @@ from deployer.kit.threads import Threads
 from deployer.kit.wake import Hub
 from deployer.protocol.ids import new_id
 from deployer.rest.meter import Meter
+from deployer.stores import keys
 from deployer.stores.commandqueue import CommandQueue
 from deployer.stores.first_start import ensure_installation, new_admin_token
 from deployer.stores.installation import Installations
+from deployer.stores.lease import Lease
+from deployer.stores.logs import Logs
 from deployer.stores.master_key import MasterKey
+from deployer.telemetry.logthinner import LogThinner
+from deployer.telemetry.ownmetrics import OwnMetrics
 
 KEY_FILE: Final = "master.key"
 USUAL_DRAIN_S: Final = 5.0
@@ -48,6 +54,7 @@ BREACHES_S: Final = 2.0
 SCHEDULES_S: Final = (0.4, 0.6)
 """Each master looks for what is due in a period of its own, so that it is not always the same that finds it."""
 LOOK_S: Final = 0.02
+THINNER_MS: Final = 10_000
 
 
 class Master(Service):
@@ -66,6 +73,7 @@ class Master(Service):
         self._mover: CommandMover | None = None
         self._rounds: list[Rounds] = []
         self._courier: Courier | None = None
+        self._metrics: Metrics | None = None
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
@@ -108,6 +116,8 @@ class Master(Service):
         )
         self._upkeep = Upkeep(self._storage.redis, self._reactor, self._wall)
         MultiService.startService(self._upkeep)
+        self._metrics = metrics = build_metrics(self._settings, storage.redis, self._reactor, self._wall)
+        await storage.patiently(metrics.keeper.look)
         ground = Ground(
             redis=self._storage.redis,
             key=key,
@@ -122,6 +132,9 @@ class Master(Service):
             tls=listeners.tls,
             waiting_room=self._settings.waiting_room,
             webhook_networks=webhook_networks(self._settings),
+            source=metrics.source,
+            store=metrics.keep,
+            metric_trouble=lambda: metrics.keeper.trouble,
         )
         core = build_core(ground)
         self._core = core
@@ -130,6 +143,8 @@ class Master(Service):
         self._courier = courier = build_courier(ground)
         self._goes_on(Rounds("telling webhooks", courier.round, ground.clock, AWAY))
         self._keep_audit(ground, core)
+        self._keep_metrics(ground, metrics, self._upkeep)
+        self._thin_logs(ground)
         self._upkeep.every("watch over thresholds", BREACHES_S, core.watch.round)
         self._upkeep.every("schedules", random.uniform(*SCHEDULES_S), core.scheduler.round)  # noqa: S311 (chance, no secret)
         self._site = site = build_site(ground, core)
@@ -143,7 +158,7 @@ class Master(Service):
         )
         self._report = Report(self._settings, ground, lag=self._lag, upkeep=self._upkeep, data_dir=data_dir)
         self._report.watch(site, core.trail)
-        self._receivers = receivers = Receivers(self._settings, ground)
+        self._receivers = receivers = Receivers(self._settings, ground, metrics.shelf.plans.step)
         await receivers.open()
         await listeners.open(site)
 
@@ -177,6 +192,28 @@ class Master(Service):
             export = AuditExport(core.audits, installations, folder, Threads(self._reactor), owner=new_id(self._wall()))
             self._upkeep.every("audit", MINUTE_S, core.trail.tick)
             self._upkeep.every("export of the audit log", MINUTE_S, export.round)
+
+    def _keep_metrics(self, ground: Ground, metrics: Metrics, upkeep: Upkeep) -> None:
+        """Put numbers where they belong, our own too."""
+        step, company = metrics.shelf.plans.step, ground.installation.company
+        own = OwnMetrics(metrics.shelf.points, company, self._meter.numbers, step, self._wall)
+        keep_up(metrics, self._settings, upkeep, own, ground.levels)
+        measure(metrics, self._settings, self._meter, upkeep)
+        if self._settings.metrics != OFF:
+            self._goes_on(Rounds("storing numbers", metrics.keeper.round, ground.clock, AWAY))
+
+    def _thin_logs(self, ground: Ground) -> None:
+        """Logs keep within their bytes."""
+        lease = Lease(ground.redis, keys.THINNER, new_id(self._wall()), THINNER_MS)
+        schedule, most = thinning_schedule(self._settings), self._settings.log_bytes_per_company
+        thinner = LogThinner(Logs(ground.redis), lease, Installations(ground.redis).companies, schedule, most)
+        self._goes_on(Rounds("thinning logs", thinner.round, ground.clock, AWAY))
+        self._meter.watch_counts(
+            "log_thinned",
+            "What went of logs for their age or for room",
+            "what",
+            lambda: {"messages": thinner.left_out, "bytes": thinner.bytes},
+        )
 
     async def _drain(self) -> None:
         """Be not ready for a while, let nobody wait, answer what has been asked."""
@@ -218,8 +255,7 @@ class Master(Service):
         if self._courier is not None:
             await self._courier.stop()
         await self._drain()
-        if self._receivers is not None:
-            await self._receivers.close()
+        await self._stop_receiving()
         if self._core is not None:
             await self._finish_audit(self._core)
         if self._report is not None:
@@ -232,6 +268,13 @@ class Master(Service):
             await self._storage.stop()
         if self._lock is not None:
             os.close(self._lock)
+
+    async def _stop_receiving(self) -> None:
+        """What machines have sent is stored, and others may store the rest."""
+        if self._receivers is not None:
+            await self._receivers.close()
+        if self._metrics is not None:
+            await self._metrics.stop()
 
 
 class TokenMaker(Service):

@@ -20,6 +20,7 @@ from deployer.ingest.streams import Streams
 from deployer.ingest.syslog import DOMAIN, SyslogTaker
 from deployer.ingest.tenants import Tenants
 from deployer.model import limits
+from deployer.model.levelcounts import SYSLOG
 from deployer.stores.companies import Companies
 from deployer.stores.logs import Logs
 
@@ -38,7 +39,9 @@ class Receivers:
         self._ports: list[tuple[Listening, UdpPort | TcpPort]] = []
         self._messages = Buffer(append, clock, is_full=self._is_full)
         self._streams = Streams(DOMAIN, default)
-        self._syslog = SyslogTaker(self._messages, self._streams)
+        self._syslog = SyslogTaker(
+            self._messages, self._streams, lambda company, level: ground.levels.add(company, SYSLOG, level)
+        )
         self._notices = Buffer(append, clock, NOTICE_BYTES, self._is_full)
         self._points = PointBuffer(ground.store, clock)
         told = Notices(self._notices, Streams(notices.DOMAIN, default))

@@ -1,5 +1,6 @@
 """Everything that answers HTTP, and the description of it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from deployer.assembly.core import Core, Ground
@@ -33,6 +34,10 @@ from deployer.rest.endpoint import MAX_BODY_BYTES, Api
 from deployer.rest.errorpage import ErrorRoutes
 from deployer.rest.events import EventRoutes
 from deployer.rest.fleet import Fleet
+from deployer.rest.graphite import Graphite
+from deployer.rest.graphiteevents import AnnotationRoutes
+from deployer.rest.graphiteseries import SeriesRoutes
+from deployer.rest.graphitetags import TagRoutes
 from deployer.rest.health import HealthRoutes
 from deployer.rest.hosts import HostRoutes
 from deployer.rest.idempotency import Idempotency
@@ -40,7 +45,11 @@ from deployer.rest.jobanswers import Values
 from deployer.rest.joblog import JobLogRoutes
 from deployer.rest.jobrelations import JobRelations
 from deployer.rest.jobs import JobRoutes
+from deployer.rest.loganswers import as_event
+from deployer.rest.loghosts import LogHosts
+from deployer.rest.logs import LogRoutes
 from deployer.rest.masters import MasterRoutes
+from deployer.rest.metrics import MetricRoutes
 from deployer.rest.monitors import MonitorRoutes
 from deployer.rest.problems import refuse
 from deployer.rest.processes import ProcessRoutes
@@ -55,6 +64,7 @@ from deployer.rest.users import UserRoutes
 from deployer.rest.webhooks import WebhookRoutes
 from deployer.rest.writes import Writes
 from deployer.stores.activity import Activities
+from deployer.stores.annotations import Annotations
 from deployer.stores.claims import Claims
 from deployer.stores.companies import Companies
 from deployer.stores.events import Events
@@ -76,8 +86,12 @@ from deployer.telemetry.eventfeed import EventFeed
 from deployer.telemetry.facts import FactIntake
 from deployer.telemetry.intake import Intake
 from deployer.telemetry.joblog import JobLogs
+from deployer.telemetry.loglines import Line
+from deployer.telemetry.logsearch import LogSearch
+from deployer.telemetry.logtail import LogTail
 from deployer.telemetry.points import PointIntake
 from deployer.telemetry.processes import ProcessIntake
+from deployer.telemetry.readings import Readings
 
 NOUNS: Final = (
     AboutRoutes,
@@ -92,7 +106,9 @@ NOUNS: Final = (
     JobRoutes,
     JobLogRoutes,
     JobRelations,
+    LogRoutes,
     MasterRoutes,
+    MetricRoutes,
     MonitorRoutes,
     ProcessRoutes,
     ScheduleRoutes,
@@ -111,10 +127,33 @@ def describe_api() -> dict[str, Any]:
     return openapi.document(openapi.operations(NOUNS), own_version())
 
 
+def _trouble(ground: Ground) -> Callable[[], Awaitable[str | None]]:
+    """What keeps this master from being used."""
+    probe = Probe(ground.redis, ground.clock)
+
+    async def look() -> str | None:
+        return await probe.trouble() or ground.metric_trouble()
+
+    return look
+
+
 def build_site(ground: Ground, core: Core) -> HardenedSite:
     """Everything that answers HTTP, behind its limits."""
     limits_of_http = HttpLimits(max_body=_max_body, proxies=ground.proxies)
     return HardenedSite(_root(ground, core, Peers(limits_of_http)), limits_of_http, ground.clock)
+
+
+def _logs(ground: Ground, logs: Logs, hosts: LogHosts, kept: AgentLogs) -> LogRoutes:
+    """All logs: those who follow share one reader."""
+    search = LogSearch(logs)
+
+    def encode(company: str, line: Line) -> bytes:
+        return as_event(line, hosts.known(company, line.message.agent))
+
+    tail = LogTail(logs, search, ground.hub, encode)
+    ground.meter.watch("log_followers", "Who follows logs live", lambda: len(tail))
+    ground.meter.watch("log_lines_dropped", "Lines that slow followers did not get", lambda: tail.dropped)
+    return LogRoutes(search, tail, hosts, kept, ground.wall)
 
 
 def _max_body(path: bytes) -> int:
@@ -129,7 +168,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
 
     activities = Activities(redis)
     commands = Commands(agents, hub, core.trail)
-    intake = Intake(agents, activities, ground.installation.company, clock)
+    intake = Intake(agents, activities, ground.installation.company, clock, ground.levels.add_of_agent)
     points = Points(redis)
     point_intake = PointIntake(points, wall)
     hosts, processes = Hosts(redis), Processes(redis)
@@ -164,12 +203,13 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     passwords = Passwords(Threads(clock))
     door = Door(companies, users, passwords, clock)
 
+    readings = Readings(ground.source, Threads(clock))
     auditor = Auditor(core.trail, peers.of)
     api = Api(
         [
             AboutRoutes(describe_api, ground.meter.text),
             ErrorRoutes(),
-            HealthRoutes(Probe(redis, clock).trouble, ground.memory, lambda: hub.closed),
+            HealthRoutes(_trouble(ground), ground.memory, lambda: hub.closed),
             AgentRoutes(agents, Fleet(agents, hosts), wall),
             ActivityRoutes(agents, activities, jobs),
             AssignmentRoutes(agents, activities, jobs),
@@ -187,15 +227,23 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             SessionRoutes(door, users, logins, core.trail, csrf_key=csrf_key, forget=authenticator.forget, wall=wall),
             MasterRoutes(Masters(redis), Installations(redis), ground.memory),
             StatsRoutes(agents, points),
+            MetricRoutes(readings, agents, wall),
             MonitorRoutes(Monitors(redis), processes, jobs, wall),
             ProcessRoutes(agents, processes, jobs),
             JobRelations(dispatcher, core.open_jobs, core.requests),
             JobLogRoutes(jobs, JobLogs(jobs, logs, hub), AgentLogs(dispatcher)),
+            _logs(ground, logs, LogHosts(agents, clock), AgentLogs(dispatcher)),
         ],
         authenticator.caller,
         peer_of=peers.of,
         auditor=auditor,
         idempotency=Idempotency(Claims(redis), ground.key.secret("idempotency"), wall),
+        begin=ground.meter.begin,
+    )
+    graphite = Graphite(
+        [SeriesRoutes(readings, wall), TagRoutes(readings), AnnotationRoutes(Annotations(redis), wall)],
+        authenticator.caller_of_token,
+        auditor=auditor,
         begin=ground.meter.begin,
     )
     ground.meter.watch("audit_waiting", "Entries that are not yet in the audit log", lambda: core.trail.waiting)
@@ -224,4 +272,4 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     writes = Writes(ground.store, authenticator, auditor, ground.meter.begin, clock=clock, wall=wall)
     ground.meter.watch_counts("written", "Lines that were posted to /write", "what", lambda: writes.counts)
     routes = {**enrolment.routes(refuse, require), **writes.routes()}
-    return Root(api.klein, routes, longpoll.resource)
+    return Root(api.klein, routes, lambda parts: longpoll.resource(parts) or graphite.find(parts))

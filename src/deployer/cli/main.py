@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": ("deployer.cli.cancel", "End a job."),
     "kill": ("deployer.cli.kill", "End what a job runs, or send its process a signal."),
     "schedules": ("deployer.cli.schedules", "List schedules; make, pause, run and remove them."),
+    "metrics": ("deployer.cli.metrics", "Find series of numbers and show them."),
     "events": ("deployer.cli.events", "Show what happens to jobs, tasks, agents and the rest."),
     "scripts": ("deployer.cli.scripts", "List scripts; put, show and remove them."),
     "users": ("deployer.cli.users", "List users; make, change and remove them."),

@@ -14,7 +14,6 @@ from deployer.stores.agents import Agents
 from deployer.stores.companies import Companies
 from deployer.stores.installation import Installations
 from deployer.stores.jobs import Jobs
-from deployer.stores.logs import Logs
 from deployer.stores.plans import Plans
 from deployer.stores.redis import Redis
 from deployer.stores.server import memory_use
@@ -30,7 +29,7 @@ class Upkeep(MultiService):
         self._memory_use = 0.0
         self.present: Mapping[str, int] = {"online": 0, "overdue": 0}
         self._redis = redis
-        self._jobs, self._agents, self._logs = Jobs(redis), Agents(redis), Logs(redis)
+        self._jobs, self._agents = Jobs(redis), Agents(redis)
         self._installations, self._companies = Installations(redis), Companies(redis)
         self._plans = Plans(redis)
         self._places: dict[str, int] = {}
@@ -77,17 +76,11 @@ class Upkeep(MultiService):
     async def _retention(self) -> None:
         for company in await self._installations.companies():
             await self._retire(company)
-            await self._trim(company)
         await self._companies.sweep()
 
     async def _retire(self, company: str) -> None:
         for _ in range(ROUNDS):
             if not await self._jobs.retire(company):
-                return
-
-    async def _trim(self, company: str) -> None:
-        for _ in range(ROUNDS):
-            if not await self._logs.trim(company):
                 return
 
     async def _reindex(self) -> None:

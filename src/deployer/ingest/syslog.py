@@ -1,6 +1,7 @@
 """Datagrams of syslog on their way into the company's streams, one for each application."""
 
 import time
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
@@ -23,7 +24,8 @@ class SyslogTaker:
 
     log = Logger()
 
-    def __init__(self, buffer: Buffer, streams: Streams) -> None:
+    def __init__(self, buffer: Buffer, streams: Streams, counted: Callable[[str, int], None]) -> None:
+        self._counted = counted
         self._buffer = buffer
         self._streams = streams
         self._numbers = count(1)
@@ -56,6 +58,7 @@ class SyslogTaker:
                 self.empty += 1
                 return
             self.unparsed += 1
+        self._counted(source.company, record.level)
         number = next(self._numbers) & ID_MASK
         stored = StoredMessage(
             "", "", record.level, number, record.epoch, record.text, host=record.host, more=record.more

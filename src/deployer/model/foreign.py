@@ -14,7 +14,7 @@ from deployer.model.series import Datum, canonical, is_series
 from deployer.protocol.ids import node
 from deployer.protocol.stats import How
 
-RESERVED: Final = frozenset({"agents", "masters"})
+RESERVED: Final = frozenset({"agents", "logs", "masters"})
 PAST_S: Final = 366 * 86_400
 FUTURE_S: Final = 3600
 MAX_PATH_CHARS: Final = 512

@@ -6,7 +6,7 @@ characters, and does not begin with `~`. Slots of time are `step` seconds long a
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -84,15 +84,3 @@ def is_series(name: str) -> bool:
 
 def _is_sorted(tags: Sequence[str]) -> bool:
     return all(first < second for first, second in pairwise(tags))
-
-
-def merged(how: How, values: Iterable[float]) -> float:
-    """What several values of one slot are together; `values` has at least one."""
-    its = list(values)
-    if how == "sum":
-        return sum(its)
-    if how == "average":
-        return sum(its) / len(its)
-    if how == "min":
-        return min(its)
-    return max(its) if how == "max" else its[-1]

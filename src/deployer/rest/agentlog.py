@@ -12,6 +12,7 @@ from deployer.dispatch.jobs import Dispatcher, NewJob
 from deployer.errors import MalformedError, UnavailableError
 from deployer.model.access import Caller
 from deployer.protocol.getmsgs import GetMsgsArgs
+from deployer.protocol.ids import AgentId
 from deployer.stores.jobs import JobRecord
 
 PREFIX: Final = "agent."
@@ -28,6 +29,9 @@ class AgentMessage(Struct, frozen=True):
     level: int
     data: str
     flags: int = 0
+    jobid: str | None = None
+    domain: str = ""
+    name: str = ""
 
 
 class AgentPage(Struct, frozen=True):
@@ -59,6 +63,10 @@ class AgentLogs:
         agent = document.agent
         if agent is None:
             raise MalformedError("this cursor was not made here")
+        return await self.search(caller, agent, args)
+
+    async def search(self, caller: Caller, agent: AgentId, args: GetMsgsArgs) -> AgentPage:
+        """Messages that an agent keeps; UnavailableError when it does not answer in time."""
         until = self._dispatcher.now_ms() + EXPIRES_MS
         new = NewJob(id=None, cmd=COMMAND, args=args, data="", target=str(agent), agents=[agent], not_after=until)
         asked, _ = await self._dispatcher.submit_and_wait(caller, new, WAIT_S)

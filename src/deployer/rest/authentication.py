@@ -15,7 +15,7 @@ from deployer.model.access import Caller
 from deployer.rest import cookies
 from deployer.rest.attempts import Attempts
 from deployer.stores.logins import Logins, digest_of
-from deployer.stores.tokens import Token, Tokens
+from deployer.stores.tokens import USER, Token, Tokens
 
 CACHE_S: Final = 1.0
 NOTE_S: Final = 60.0
@@ -63,6 +63,18 @@ class Authenticator:
             raise self.attempts.failed(peer.source, error) from None
         cookies.require_own_page(request, peer, cookies.csrf_token(self._csrf_key, caller.session))
         return caller
+
+    async def caller_of_token(self, request: Request) -> Caller:
+        """The caller by a token alone, Bearer or Basic password: no page of another origin makes a browser add it.
+
+        Errors as in `caller`.
+        """
+        try:
+            return await self._of_token(bearer_or_password(request))
+        except UnauthorizedError as error:
+            if not any(request.requestHeaders.getRawHeaders(b"authorization", [])):
+                raise
+            raise self.attempts.failed(self._peers.of(request).source, error) from None
 
     def forget(self, digest: str) -> None:
         """A session has ended: it works no more on this master."""
@@ -121,6 +133,18 @@ def bearer(request: Request) -> str:
     if scheme != "bearer" or not token:
         raise UnauthorizedError(_ADVICE)
     return token
+
+
+def bearer_or_password(request: Request) -> str:
+    """The token of the one Authorization header; in Basic the password, or its two parts are user and password."""
+    scheme, token = credentials(request)
+    if scheme != "basic":
+        return bearer(request)
+    try:
+        user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+    except ValueError:
+        raise UnauthorizedError(_ADVICE) from None
+    return password if password.startswith(f"{USER}_") else f"{USER}_{user}_{password}"
 
 
 def of_writers(request: Request) -> str:

@@ -5,12 +5,13 @@ and errors are done here. `Api` refuses two handlers of one name: Klein would le
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import msgspec.inspect
 from klein import Klein
 from msgspec import Struct
 from twisted.internet.defer import CancelledError
@@ -178,7 +179,7 @@ class Api:
         changes = declaration.method not in READS
         body = None
         try:
-            _require(caller, declaration.needs)
+            require(caller, declaration.needs)
             given = self._given(declaration, request, path)
             if changes:
                 body = given.get("body")
@@ -250,7 +251,8 @@ def _hides(error: DeployerError) -> bool:
     return isinstance(error, NotFoundError) or error.code.startswith("no_matching_")
 
 
-def _require(caller: Caller, needs: Permission) -> None:
+def require(caller: Caller, needs: Permission) -> None:
+    """ForbiddenError for a caller without a permission."""
     if not caller.may(needs):
         raise ForbiddenError(f"the role {caller.role.value} may not do this")
 
@@ -298,18 +300,29 @@ def _expand(declaration: Declaration, request: Request) -> str | None:
 
 
 def _query(kind: type[Struct], parameters: Parameters) -> Struct:
-    given = {}
+    given: dict[str, str | list[str]] = {}
     for raw_name, values in parameters.items():
         name = raw_name.decode("utf-8", "replace")
         if name not in kind.__struct_encode_fields__:
             raise MalformedError(f"no query parameter is named {name[:64]!r} here")
-        if len(values) != 1:
+        texts = [value.decode("utf-8", "replace") for value in values]
+        if name in _repeated(kind):
+            given[name] = texts
+            continue
+        if len(texts) != 1:
             raise MalformedError(f"the query parameter {name!r} is given twice")
-        given[name] = values[0].decode("utf-8", "replace")
+        given[name] = texts[0]
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise MalformedError(f"in the query: {misfit(kind, error)}") from None
+
+
+@lru_cache
+def _repeated(kind: type[Struct]) -> frozenset[str]:
+    """Parameters that may be given several times: those that are lists."""
+    its: Any = msgspec.inspect.type_info(kind)
+    return frozenset(one.encode_name for one in its.fields if isinstance(one.type, msgspec.inspect.ListType))
 
 
 def _body(kind: type[Struct], request: Request) -> Struct:

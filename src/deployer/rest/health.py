@@ -26,7 +26,7 @@ class Welcome(Struct, frozen=True):
 
 
 class HealthRoutes:
-    """`/livez`, `/readyz`, `/`. `trouble()`: what keeps Redis from taking writes, None when nothing does."""
+    """`/livez`, `/readyz`, `/`. `trouble()`: what keeps this master from working, None when nothing does."""
 
     def __init__(
         self,

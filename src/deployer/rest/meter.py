@@ -28,6 +28,7 @@ class Meter:
         self._requests = Counter(
             f"{PREFIX}http_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
         )
+        self._reads: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._seconds = Histogram(
             f"{PREFIX}http_request_seconds", "From head to end", ["route"], buckets=BUCKETS_S, registry=self._registry
         )
@@ -67,14 +68,25 @@ class Meter:
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number as it is when somebody asks."""
         Gauge(PREFIX + name, text, registry=self._registry).set_function(read)
+        self._reads[name] = lambda: {"": read()}
 
     def watch_counts(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Show numbers by their names, as they are when somebody asks."""
         self._registry.register(_Counts(PREFIX + name, text, label, read))
+        self._reads[name] = read
+
+    def numbers(self) -> dict[str, float]:
+        """What is watched, by its name, `.` and the name of the count where there is one; and `requests` answered."""
+        found = {_place(name, one): value for name, read in self._reads.items() for one, value in read().items()}
+        return {**found, "requests": self.answered}
 
     def text(self) -> bytes:
         """All of it in the text form of Prometheus."""
         return generate_latest(self._registry)
+
+
+def _place(name: str, one: str) -> str:
+    return f"{name}.{one}" if one else name
 
 
 class _Counts:

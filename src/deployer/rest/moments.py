@@ -18,6 +18,31 @@ Moment = Annotated[
 """A text, since msgspec would also take a number for a time where it reads a query."""
 
 
+When = Annotated[
+    str,
+    Meta(
+        pattern=(
+            r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+            r"|-[0-9]{1,9}[smhdw])\Z"
+        ),
+        description="a time as 2026-11-23T01:02:03Z, or before now, as -15m (s, m, h, d, w)",
+    ),
+]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def epoch_ms(name: str, text: str | None, now: float) -> int | None:
+    """A `When` in epoch ms, never before 1970; ValueError when there is no such time. `now`: epoch seconds."""
+    if text is None:
+        return None
+    if text.startswith("-"):
+        return max(0, int(now - int(text[1:-1]) * _UNITS[text[-1]])) * 1000
+    try:
+        return max(0, int(datetime.fromisoformat(text).timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise ValueError(f"there is no such time as {name}={text}") from None
+
+
 class Span(Struct, frozen=True):
     """From when (inclusive) until when (exclusive); None: no bound."""
 

@@ -98,7 +98,8 @@ def prepare(request: Request, error: Exception) -> bytes:
     request.setResponseCode(answer.status, answer.title.encode())
     request.setHeader(b"content-type", CONTENT_TYPE)
     request.setHeader(b"content-length", b"%d" % len(body))
-    if answer.status == UNAUTHORIZED:  # RFC 9110: 401 names the scheme
+    if answer.status == UNAUTHORIZED and not request.responseHeaders.hasHeader(b"www-authenticate"):
+        # RFC 9110: 401 names the scheme
         request.setHeader(b"www-authenticate", b'Bearer realm="deployer"')
     if answer.status in TRY_AGAIN or isinstance(error, errors.InFlightError):
         after_s = error.after_s if isinstance(error, errors.TooManyError) else RETRY_AFTER_S

@@ -105,7 +105,7 @@ class Entry(Struct, frozen=True):
 
 
 class Logged(Struct, frozen=True):
-    """What became of a batch: the highest stored number, and messages that were not stored.
+    """What became of a batch: the highest stored number, messages that were not stored, whether it is new.
 
     They are over the share, of foreign tasks, or their stream is none.
     """
@@ -114,6 +114,7 @@ class Logged(Struct, frozen=True):
     over: int
     foreign: int
     lost: int
+    fresh: bool = True
 
 
 class Agents:
@@ -259,7 +260,8 @@ class Agents:
         for entry in entries:
             arguments += (entry.task, entry.stream, entry.count, entry.texts, entry.messages)
         answer = _fresh(await self._redis.run(scripts.LOG, _keys(session), arguments))
-        return Logged(*map(int, answer))
+        acked, over, foreign, lost, fresh = map(int, answer)
+        return Logged(acked, over, foreign, lost, bool(fresh))
 
     def _words(self, session: Session, answer: list[Any]) -> list[str]:
         words = _fresh(answer)

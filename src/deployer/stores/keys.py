@@ -76,6 +76,7 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:webhook:<id>           hash   doc, version, secret, cursor, failures, since, delivered, lost, gone
       …:deliveries                   list   the last twenty (JSON)
     dpl:c:<c>:events                 stream type, subject, state;  …:told  string  followers were woken; expires
+    dpl:c:<c>:annotations            zset   annotations (JSON) by their second;  …:last  string  number of the last
     dpl:c:<c>:schedules              zset   ids of schedules by their making
       …:names                        hash   name -> id
     dpl:c:<c>:schedule:<id>          hash   doc, name, version, next (slot, ms), planned (the last slot that was), job
@@ -122,6 +123,9 @@ MOVER: Final = "dpl:mover"
 MASTERS: Final = "dpl:masters"
 WEIGHT: Final = "dpl:weight"
 WEIGHER: Final = "dpl:weigher"
+THINNER: Final = "dpl:thinner"
+METRICS_WRITER: Final = "dpl:metrics:writer"
+METRIC_FILES: Final = "dpl:metrics:files"
 AUDITOR: Final = "dpl:auditor"
 PROBE: Final = "dpl:probe"
 WAKE: Final = "dpl:wake"
@@ -196,6 +200,11 @@ def events(company_id: str) -> str:
     return f"{prefix(company_id)}events"
 
 
+def annotations(company_id: str) -> str:
+    """A company's annotations; with `:last` behind it the number of the last one."""
+    return f"{prefix(company_id)}annotations"
+
+
 def agent(agent_id: AgentId) -> str:
     """The record of an agent; its lists have this in front."""
     return f"{AGENT_PREFIX}{agent_id}"
@@ -244,6 +253,11 @@ def host_versions(agent_id: AgentId) -> str:
 def points(company_id: str) -> str:
     """The stream of a company's numbers over time; their size has `:bytes` behind."""
     return f"{prefix(company_id)}points"
+
+
+def series(company_id: str) -> str:
+    """The names of a company's series, each with how its values are merged and the day it was last fed."""
+    return f"{prefix(company_id)}series"
 
 
 def claim(company_id: str, digest: str) -> str:

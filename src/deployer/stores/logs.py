@@ -1,19 +1,34 @@
-"""Streams of messages in Redis (DESIGN 6): read between two entries, bounded by bytes."""
+"""Streams of messages in Redis (DESIGN 6): written, read between two entries, thinned out with age.
 
-from collections.abc import Sequence
+A stream `log.<domain>.<name>` has what is new. What is older stands in tiers, `…:1` to `…:5`, each with fewer messages
+than the one before it and under the ids that the entries had: read one behind the other they are one stream. An entry
+has `m`, a JSON list of messages, and in a tier `i`, the places that these had at first: a place stays what it is.
+"""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
 from msgspec import Struct
 
-from deployer.model import retention
 from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
 
+END: Final = "+"
+BEGIN: Final = "-"
+
 
 class LogEntry(Struct, frozen=True):
-    """One entry of a stream: its id and the JSON list of messages."""
+    """One entry of a stream: its id, the JSON list of messages, the places of these when some were left out."""
 
     id: str
     messages: bytes
+    places: Sequence[int] | None = None
+
+    @property
+    def ms(self) -> int:
+        """When it was stored, in epoch ms of Redis."""
+        return int(self.id.partition("-")[0])
 
 
 class Said(Struct, frozen=True):
@@ -24,8 +39,24 @@ class Said(Struct, frozen=True):
     messages: bytes
 
 
+class Moved(Struct, frozen=True):
+    """An entry that leaves its tier: what stays of it (empty: nothing), where that stood, how much is left out."""
+
+    id: str
+    messages: bytes
+    places: Sequence[int]
+    left: int
+
+
+class Grown(Struct, frozen=True):
+    """Streams that have grown, and Redis' time (epoch ms) at which they were looked for."""
+
+    now: int
+    streams: Sequence[str]
+
+
 class Logs:
-    """Reads log streams and keeps each company within its bytes."""
+    """Reads and keeps log streams."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -36,17 +67,90 @@ class Logs:
         lost: int = await self._redis.run(scripts.SAID, [keys.prefix(company)], args)
         return lost
 
-    async def entries(self, stream: str, first: str, last: str, count: int) -> list[LogEntry]:
-        """Entries from `first` to `last`, both included, oldest first."""
-        found = await self._redis.read("XRANGE", stream, first, last, "COUNT", count)
-        return [LogEntry(raw_id.decode(), fields[1]) for raw_id, fields in found]
+    async def entries(
+        self, stream: str, first: str, last: str, count: int, order: Literal["asc", "desc"] = "asc"
+    ) -> list[LogEntry]:
+        """Entries from `first` to `last`, both included, oldest first, or newest first."""
+        found = await self._redis.run(scripts.READ_LOG, [stream], [first, last, count, order])
+        return [_entry(raw_id, fields) for raw_id, fields in found]
 
-    async def trim(self, company: str) -> int:
-        """Remove the oldest messages of the largest stream while the company is over its bytes; the bytes that went."""
-        index = f"{keys.prefix(company)}logs"
-        largest = await self._redis.call("ZREVRANGE", index, 0, 0)
-        if not largest:
+    async def streams(self, company: str, since_ms: int, count: int) -> list[tuple[str, int]]:
+        """Streams that have grown since a time, each with when it last did (epoch ms), the newest first."""
+        index = f"{keys.prefix(company)}logs:at"
+        found = await self._redis.read("ZREVRANGEBYSCORE", index, "+inf", since_ms, "WITHSCORES", "LIMIT", 0, count)
+        return [
+            (raw.decode("utf-8", "replace"), int(float(at))) for raw, at in zip(found[::2], found[1::2], strict=True)
+        ]
+
+    async def grown(self, company: str, since_ms: int) -> Grown:
+        """Those that have grown since a time: what is stored from now on has at least the time that is told."""
+        index = f"{keys.prefix(company)}logs:at"
+        found = await self._redis.reads([("TIME",), ("ZRANGEBYSCORE", index, since_ms, "+inf")])
+        seconds, micros = found[0]
+        return Grown(int(seconds) * 1000 + int(micros) // 1000, [raw.decode("utf-8", "replace") for raw in found[1]])
+
+    async def left_out(self, company: str, streams: Sequence[str]) -> int:
+        """How many messages of these streams were thinned out."""
+        if not streams:
             return 0
-        bound = retention.LOG_BYTES_PER_COMPANY
-        gone: int = await self._redis.run(scripts.TRIM_LOGS, [index, largest[0].decode()], [bound])
+        found = await self._redis.read("HMGET", f"{keys.prefix(company)}logs:left", *streams)
+        return sum(int(raw) for raw in found if raw is not None and raw.isdigit())
+
+    async def sizes(self, company: str) -> tuple[dict[str, int], dict[str, int]]:
+        """Bytes of each stream: what is open to thinning, and what is kept."""
+        prefix = keys.prefix(company)
+        found = await self._redis.reads(
+            [("ZRANGE", f"{prefix}{index}", 0, -1, "WITHSCORES") for index in ("logs", "logs:kept")]
+        )
+        open_, kept = (_scores(one) for one in found)
+        return open_, kept
+
+    async def due(self, company: str, tier: int, before_ms: int, count: int) -> list[str]:
+        """Streams whose oldest entry in a tier was stored before a time."""
+        index = f"{keys.prefix(company)}logs:first:{tier}"
+        found = await self._redis.read("ZRANGEBYSCORE", index, "-inf", before_ms, "LIMIT", 0, count)
+        return [raw.decode("utf-8", "replace") for raw in found]
+
+    async def oldest(self, stream: str, tier: int, before_ms: int | None, count: int) -> list[LogEntry]:
+        """The oldest entries of a tier, those stored before a time (epoch ms) where one is given."""
+        last = END if before_ms is None else str(before_ms)
+        found = await self._redis.read("XRANGE", _tier(stream, tier), BEGIN, last, "COUNT", count)
+        return [_entry(raw_id, fields) for raw_id, fields in found]
+
+    async def move(self, company: str, stream: str, tiers: tuple[int, int], moved: Sequence[Moved]) -> int:
+        """Take entries out of a tier, what stays of them into an older one; the bytes that went."""
+        its = [keys.prefix(company), stream, _tier(stream, tiers[0]), _tier(stream, tiers[1])]
+        arguments = [part for one in moved for part in (one.id, one.messages, _encode(one.places), one.left)]
+        gone: int = await self._redis.run(scripts.THIN_LOG, its, [*tiers, *arguments])
         return gone
+
+    async def forget(self, company: str, stream: str, part: Literal["open", "kept"]) -> int:
+        """Nothing of this part of a stream is left, whatever is counted of it; 0 bytes went."""
+        index = "logs:kept" if part == "kept" else "logs"
+        await self._redis.call("ZREM", f"{keys.prefix(company)}{index}", stream)
+        return 0
+
+
+def _tier(stream: str, tier: int) -> str:
+    return stream if tier == 0 else f"{stream}:{tier}"
+
+
+def _entry(raw_id: bytes, fields: Sequence[bytes]) -> LogEntry:
+    its: Mapping[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=False))
+    return LogEntry(raw_id.decode(), its.get(b"m", b""), _places(its.get(b"i")))
+
+
+def _places(raw: bytes | None) -> Sequence[int] | None:
+    try:
+        return None if raw is None else _decode(raw)
+    except msgspec.DecodeError:  # the stream's name is public: somebody else may have written this
+        return None
+
+
+def _scores(found: Sequence[bytes]) -> dict[str, int]:
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {raw.decode("utf-8", "replace"): int(float(size)) for raw, size in pairs if float(size) > 0}
+
+
+_encode: Any = msgspec.json.Encoder().encode
+_decode: Any = msgspec.json.Decoder(list[int]).decode

@@ -1,11 +1,12 @@
 """Numbers over time in Redis: a bounded stream for the metric store to take from, and the last ones of each agent.
 
-An entry of the stream has `agent`, `gid:nid`, and `f`, a JSON list of flushes of at most 64 kB. Whoever takes entries
-out reduces `…:bytes` by the length of their `f`. The oldest go when there are too many entries or bytes.
+An entry of the stream has `agent`, `gid:nid`, and `f`, a JSON list of flushes; or `d`, a JSON list of data of what is
+no agent; each at most 64 kB. The oldest go when there are too many entries or bytes.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,19 +15,24 @@ from deployer.errors import StaleSessionError
 from deployer.model import retention
 from deployer.model.current import Row, kept_s
 from deployer.model.presence import TOUCH_MS
+from deployer.model.series import Datum
 from deployer.protocol.ids import AgentId
 from deployer.protocol.stats import Flush
 from deployer.stores import keys, scripts
 from deployer.stores.agents import Session
 from deployer.stores.redis import Redis
 
+DATA_AN_ENTRY: Final = 1000
+ENTRIES_A_CALL: Final = 50
+
 
 class PointEntry(Struct, frozen=True):
-    """One entry of the stream."""
+    """One entry of the stream: flushes of an agent, or data of series. Without either it is damaged."""
 
     id: str
-    agent: AgentId
-    flushes: Sequence[Flush]
+    agent: AgentId | None = None
+    flushes: Sequence[Flush] = ()
+    data: Sequence[Datum] = ()
 
 
 class Kept(Struct, frozen=True):
@@ -66,10 +72,19 @@ class Points:
     async def entries(self, company: str, first: str, count: int) -> list[PointEntry]:
         """Entries of a company from an id on, oldest first."""
         found = await self._redis.call("XRANGE", keys.points(company), first, "+", "COUNT", count)
-        return [
-            PointEntry(raw_id.decode(), AgentId.parse(fields[1].decode()), _flushes(fields[3]))
-            for raw_id, fields in found
-        ]
+        return [_entry(raw_id.decode(), fields) for raw_id, fields in found]
+
+    async def spool(self, company: str, data: Sequence[Datum]) -> int:
+        """Keep what is no agent's until it is in the metric store; how many old entries went for it."""
+        gone = 0
+        for part in _some(spooled(data), ENTRIES_A_CALL):
+            arguments = [self._bounds.entries, self._bounds.size, *part]
+            gone += await self._redis.run(scripts.SPOOL, [keys.points(company)], arguments)
+        return gone
+
+    async def stored(self, company: str, ids: Sequence[str]) -> None:
+        """These entries are in the metric store."""
+        await self._redis.run(scripts.STORED, [keys.points(company)], ids)
 
     async def current(self, agents: Sequence[AgentId]) -> list[list[Row]]:
         """The last numbers of each agent, none where there are none."""
@@ -110,6 +125,38 @@ def _pieces(flushes: Sequence[Flush]) -> Iterator[bytes]:
         yield from _pieces([Flush(flush.at, flush.step, flush.points[a:b]) for a, b in pairwise(cuts)])
 
 
+def spooled(data: Sequence[Datum]) -> list[bytes]:
+    """JSON lists of data, none longer than an entry may be."""
+    lists: list[bytes] = []
+    for part in _some(data, DATA_AN_ENTRY):
+        encoded = _encode(part)
+        if len(encoded) > retention.POINT_ENTRY_BYTES and len(part) > 1:
+            half = len(part) // 2
+            lists += [*spooled(part[:half]), *spooled(part[half:])]
+        else:
+            lists.append(encoded)
+    return lists
+
+
+def _entry(id_: str, fields: Sequence[bytes]) -> PointEntry:
+    """Who may write to Redis may have written anything here: what cannot be read is an entry without points."""
+    its = dict(zip(fields[::2], fields[1::2], strict=False))
+    try:
+        if b"d" in its:
+            return PointEntry(id_, data=_data(its[b"d"]))
+        return PointEntry(id_, AgentId.parse(its[b"agent"].decode()), _flushes(its[b"f"]))
+    except (KeyError, ValueError, RecursionError):
+        return PointEntry(id_)
+
+
+_T = TypeVar("_T")
+
+
+def _some(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    return (items[first : first + most] for first in range(0, len(items), most))
+
+
 _encode = msgspec.json.Encoder().encode
 _rows = msgspec.json.Decoder(list[Row]).decode
 _flushes = msgspec.json.Decoder(list[Flush]).decode
+_data = msgspec.json.Decoder(list[Datum]).decode

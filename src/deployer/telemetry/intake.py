@@ -1,5 +1,8 @@
 """Messages of agents on their way into the streams of Redis."""
 
+from collections import Counter
+from collections.abc import Callable
+
 import msgspec
 from twisted.logger import Logger
 
@@ -15,13 +18,19 @@ from deployer.stores import keys
 from deployer.stores.activity import Activities
 from deployer.stores.agents import Agents, Entry, Session
 
+Counted = Callable[[str, str, int, int], None]
+"""Told of a company, an agent, a level, and how many messages of it have come."""
+
 
 class Intake:
     """Stores batches; a batch that comes again is stored once."""
 
     log = Logger()
 
-    def __init__(self, agents: Agents, activities: Activities, default_company: str, clock: Clock) -> None:
+    def __init__(
+        self, agents: Agents, activities: Activities, default_company: str, clock: Clock, counted: Counted
+    ) -> None:
+        self._counted = counted
         self._activities = activities
         self._quota = Allowance(limits.MESSAGES_PER_AGENT, limits.MESSAGES_S, clock, most=limits.AGENTS)
         self._agents = agents
@@ -38,6 +47,8 @@ class Intake:
         reach("log_begun")
         logged = await self._agents.log(session, batch.boot, batch.seq, entries)
         reach("log_done")
+        if logged.fresh:
+            self._count(session, batch)
         if (failures := sum(_failures(group) for group in batch.groups)) > 0:
             await self._activities.note_exceptions(session.agent, failures)
         self.over_share += logged.over
@@ -56,6 +67,11 @@ class Intake:
                 count=logged.foreign,
             )
         return logged.acked
+
+    def _count(self, session: Session, batch: LogBatch) -> None:
+        found = Counter(message.level for group in batch.groups for message in group.messages)
+        for level, count in found.items():
+            self._counted(session.company, str(session.agent), level, count)
 
     def _require_quota(self, session: Session, batch: LogBatch) -> None:
         """One agent that floods us does not slow down the others; it keeps what we refuse."""

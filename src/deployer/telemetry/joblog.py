@@ -125,6 +125,6 @@ def _lines(entry: LogEntry, job_id: str) -> list[Line]:
     of_batch = f"{job_id}:"
     return [
         Line(Position(start.ms, start.number, index), message)
-        for index, message in enumerate(messages)
+        for index, message in zip(entry.places or range(len(messages)), messages, strict=False)
         if message.task == job_id or message.task.startswith(of_batch)
     ]

@@ -77,11 +77,26 @@ local function event(prefix, kind, subject, state)
   end
 end
 
+-- A stream of points keeps within so many entries and bytes: the oldest go. How many.
+local function bounded(stream, added, entries, most)
+  local bytes = (tonumber(redis.call('GET', stream .. ':bytes') or '') or 0) + added
+  local length, gone = redis.call('XLEN', stream), 0
+  while length > entries or (bytes > most and length > 0) do
+    local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    redis.call('XDEL', stream, oldest[1])
+    bytes, length, gone = bytes - string.len(oldest[2][#oldest[2]]), length - 1, gone + 1
+  end
+  redis.call('SET', stream .. ':bytes', int(math.max(0, bytes)))
+  return gone
+end
+
 -- One more entry of messages, whose stream is sound: it counts for the company's bytes, and tells when the stream last grew.
 local function said(prefix, stream, messages)
   local entry = redis.call('XADD', stream, '*', 'm', messages)
   redis.call('ZINCRBY', prefix .. 'logs', string.len(messages), stream)
-  redis.call('ZADD', prefix .. 'logs:at', string.match(entry, '^%d+'), stream)
+  local ms = string.match(entry, '^%d+')
+  redis.call('ZADD', prefix .. 'logs:at', ms, stream)
+  redis.call('ZADD', prefix .. 'logs:first:0', 'NX', ms, stream)
   return entry
 end
 

@@ -2,7 +2,7 @@
 -- KEYS: agent, company prefix. ARGV: gid:nid, epoch, instance, touch ms, boot, seq, share in bytes,
 -- then for each group: task id (empty: the agent's own messages), stream, number of messages, bytes of their texts, entry.
 -- Answers {OK, acked, messages dropped as over the share, messages of tasks that are not this instance's, messages whose
--- stream is no stream} or {STALE}.
+-- stream is no stream, 1 when the batch was new} or {STALE}.
 local agent, prefix = KEYS[1], KEYS[2]
 if read(agent, 'epoch')[1] ~= ARGV[2] then
   return { 'STALE' }
@@ -11,7 +11,7 @@ touch(agent, ARGV[1], prefix, tonumber(ARGV[4]), now_ms())
 local known = redis.call('HMGET', agent, 'log_boot', 'log_seq')
 local seq = tonumber(ARGV[6])
 if known[1] == ARGV[5] and seq <= (tonumber(known[2] or '') or 0) then
-  return { 'OK', known[2], 0, 0, 0 }
+  return { 'OK', known[2], 0, 0, 0, 0 }
 end
 local over, foreign, lost = 0, 0, 0
 for i = 8, #ARGV, 5 do
@@ -38,4 +38,4 @@ for i = 8, #ARGV, 5 do
   end
 end
 redis.call('HSET', agent, 'log_boot', ARGV[5], 'log_seq', ARGV[6])
-return { 'OK', ARGV[6], over, foreign, lost }
+return { 'OK', ARGV[6], over, foreign, lost, 1 }

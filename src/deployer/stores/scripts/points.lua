@@ -13,17 +13,11 @@ local known = redis.call('HMGET', agent, 'stats_boot', 'stats_seq')
 if known[1] == ARGV[4] and tonumber(ARGV[5]) <= (tonumber(known[2] or '') or 0) then
   return { 'OK', known[2], 0, 0 }
 end
-local bytes = tonumber(redis.call('GET', size) or '') or 0
+local added = 0
 for i = 8, #ARGV do
   redis.call('XADD', stream, '*', 'agent', ARGV[1], 'f', ARGV[i])
-  bytes = bytes + string.len(ARGV[i])
+  added = added + string.len(ARGV[i])
 end
-local length, gone = redis.call('XLEN', stream), 0
-while length > tonumber(ARGV[6]) or (bytes > tonumber(ARGV[7]) and length > 0) do
-  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  redis.call('XDEL', stream, oldest[1])
-  bytes, length, gone = bytes - string.len(oldest[2][4]), length - 1, gone + 1
-end
-redis.call('SET', size, int(bytes))
+local gone = bounded(stream, added, tonumber(ARGV[6]), tonumber(ARGV[7]))
 redis.call('HSET', agent, 'stats_boot', ARGV[4], 'stats_seq', ARGV[5])
 return { 'OK', ARGV[5], 1, gone }

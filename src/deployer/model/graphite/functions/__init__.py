@@ -1,0 +1,1 @@
+"""Graphite's functions, a family in each module; `table` has them all."""

@@ -1,0 +1,174 @@
+"""Numbers on their way out of Redis and into the metric store: one master does it at a time.
+
+What cannot be stored waits in Redis, up to the bounds of its stream. A batch that was merged is kept until it is
+stored, so that it is merged once; after a change of masters a slot that was half full may keep what came last only.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.logger import Logger
+
+from deployer.errors import UnavailableError
+from deployer.kit.clock import WallClock
+from deployer.model import retention
+from deployer.model.metricnames import agent_series
+from deployer.model.series import Datum, is_series
+from deployer.model.slots import Rows, Slots
+from deployer.model.storage import Plans
+from deployer.protocol.stats import How
+from deployer.stores.metrics.index import Index
+from deployer.stores.metrics.store import MetricStore
+from deployer.stores.metrics.turn import Turn
+from deployer.stores.points import PointEntry, Points
+
+ENTRIES: Final = 8
+"""Taken at once: half a megabyte, a few milliseconds of the reactor."""
+DAY_S: Final = 86400
+ROUNDS: Final = 100
+TELL_S: Final = 60.0
+
+
+class _Batch(Struct, frozen=True):
+    """What was merged, and the entries it comes from."""
+
+    ids: Sequence[str]
+    rows: Rows
+    hows: Mapping[str, How]
+
+
+class Shelf(Struct, frozen=True):
+    """Where numbers come from, which series there are, where they are kept, and how. `files`: in files of our own."""
+
+    points: Points
+    index: Index
+    store: MetricStore
+    plans: Plans
+    files: bool
+
+
+class MetricKeeper:
+    """Moves numbers. `stored`: points; `strange`: points and entries that are none; `failures`: of the store.
+
+    `trouble`: why this master is not to be used, as another one keeps files; None when there is no reason.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, shelf: Shelf, turn: Turn, companies: Callable[[], Awaitable[Sequence[str]]], wall: WallClock
+    ) -> None:
+        self._points = shelf.points
+        self._index = shelf.index
+        self._store = shelf.store
+        self._plans = shelf.plans
+        self._files = shelf.files
+        self._turn = turn
+        self._companies = companies
+        self._wall = wall
+        self._slots: dict[str, Slots] = {}
+        self._merged: dict[str, _Batch] = {}
+        self.trouble: str | None = None
+        self.stored = 0
+        self.strange = 0
+        self.failures = 0
+        self._told = 0.0
+
+    async def look(self) -> None:
+        """Find out whether another master keeps files; hold them while we do."""
+        taken = not await self._turn.files.is_mine() if self._files else await self._turn.files.is_elsewhere()
+        self.trouble = (
+            "another master keeps metrics in files of its own: set `metrics` of all masters to one InfluxDB, or to off"
+            if taken
+            else None
+        )
+
+    async def round(self) -> bool:
+        """Move some numbers of each company; whether there may be more."""
+        if self.trouble is not None or not await self._turn.writing.is_mine():
+            self._slots.clear()
+            self._merged.clear()
+            return False
+        moved = [await self._move(company) for company in await self._companies()]
+        return any(moved)
+
+    async def _move(self, company: str) -> bool:
+        batch = self._merged.get(company) or await self._merge(company)
+        if batch is None:
+            return False
+        try:
+            await self._store.write(company, batch.rows, batch.hows)
+        except UnavailableError as error:
+            self._note(error)
+            return False
+        await self._points.stored(company, batch.ids)
+        self._merged.pop(company, None)
+        self.stored += sum(map(len, batch.rows.values()))
+        return True
+
+    def _note(self, error: UnavailableError) -> None:
+        """Once a minute: it is tried again each second."""
+        self.failures += 1
+        if abs(self._wall() - self._told) >= TELL_S:
+            self._told = self._wall()
+            self.log.error("numbers wait in Redis: {why}", why=str(error))
+
+    async def _merge(self, company: str) -> _Batch | None:
+        entries = await self._points.entries(company, "-", ENTRIES)
+        if not entries:
+            return None
+        now = self._wall()
+        data = [one for entry in entries for one in self._data(entry) if retention.is_timely(one.at, now)]
+        hows = await self._index.admit(company, {one.series: one.how for one in data}, int(now // DAY_S))
+        slots = self._slots.setdefault(company, Slots(lambda series: self._plans.plan(series).step, self._how))
+        rows = slots.take(one for one in data if one.series in hows)
+        batch = self._merged[company] = _Batch([entry.id for entry in entries], rows, hows)
+        return batch
+
+    def _how(self, series: str, how: How) -> How:
+        return self._plans.plan(series).how or how
+
+    def _data(self, entry: PointEntry) -> Iterator[Datum]:
+        """The numbers of an entry, each under the name of its series."""
+        if not entry.data and not entry.flushes:
+            self.strange += 1
+        for one in entry.data:
+            if is_series(one.series):
+                yield one
+            else:
+                self.strange += 1
+        if entry.agent is not None:
+            for flush in entry.flushes:
+                for point in flush.points:
+                    series = agent_series(entry.agent, point.domain, point.name, point.key)
+                    if series is None:
+                        self.strange += 1
+                    else:
+                        yield Datum(series, flush.at, point.value, point.how)
+
+    async def reap(self, after_days: int) -> None:
+        """Forget series that nothing has come from for so many days."""
+        if self.trouble is not None or not await self._turn.writing.is_mine():
+            return
+        before = int(self._wall() // DAY_S) - after_days
+        for company in await self._companies():
+            await self._reap(company, before)
+
+    async def _reap(self, company: str, before: int) -> None:
+        for _ in range(ROUNDS):
+            gone = await self._index.forget(company, before)
+            if not gone:
+                return
+            await self._store.remove(company, gone)
+            if company in self._slots:
+                self._slots[company].forget(gone)
+
+    async def sizes(self) -> tuple[int, int]:
+        """How many series there are, and the bytes of their files, which have all of them from the beginning."""
+        names = [name for company in await self._companies() for name in await self._index.names(company)]
+        return len(names), sum(self._plans.plan(name).size for name in names)
+
+    async def let_go(self) -> None:
+        """Another master may go on."""
+        await self._turn.let_go()

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from deployer.errors import UnavailableError
-from deployer.ingest.buffer import ENTRY_BYTES, FLUSH_S, MESSAGES, OVERHEAD_BYTES, Buffer
+from deployer.ingest.buffer import ENTRIES_AT_ONCE, ENTRY_BYTES, FLUSH_S, MESSAGES, OVERHEAD_BYTES, Buffer
 from deployer.stores.logs import Said
 
 
@@ -150,3 +150,25 @@ async def test_the_end_stores_what_is_there(buffer: Buffer, store: Store) -> Non
     buffer.add("acme", "a", b"1")
     await buffer.stop()
     assert store.texts("a") == [1]
+
+
+def test_while_redis_is_nearly_full_nothing_is_stored(store: Store, clock: Clock) -> None:
+    full = [True]
+    buffer = Buffer(store.append, clock, is_full=lambda: full[0])
+    buffer.start()
+    buffer.add("acme", "a", b"1")
+    clock.advance(FLUSH_S)
+    assert (store.calls, buffer.waiting) == ([], 1)
+    full[0] = False
+    clock.advance(FLUSH_S)
+    assert store.texts("a") == [1]
+
+
+def test_a_flood_of_names_is_stored_in_parts_by_company(buffer: Buffer, store: Store, clock: Clock) -> None:
+    for number in range(500):
+        for company in ("acme", "globex"):
+            buffer.add(company, f"{company}.{number}", b"1")
+    clock.advance(FLUSH_S)
+    assert [(company, len(said)) for company, said in store.calls] == [
+        (company, count) for company in ("acme", "globex") for count in (ENTRIES_AT_ONCE, ENTRIES_AT_ONCE, 100)
+    ]

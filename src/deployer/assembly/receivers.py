@@ -19,6 +19,7 @@ from deployer.ingest.stream import TcpPort
 from deployer.ingest.streams import Streams
 from deployer.ingest.syslog import DOMAIN, SyslogTaker
 from deployer.ingest.tenants import Tenants
+from deployer.model import limits
 from deployer.model.levelcounts import SYSLOG
 from deployer.stores.companies import Companies
 from deployer.stores.logs import Logs
@@ -36,12 +37,12 @@ class Receivers:
         self._ground = ground
         self._companies = Companies(ground.redis)
         self._ports: list[tuple[Listening, UdpPort | TcpPort]] = []
-        self._messages = Buffer(append, clock)
+        self._messages = Buffer(append, clock, is_full=self._is_full)
         self._streams = Streams(DOMAIN, default)
         self._syslog = SyslogTaker(
             self._messages, self._streams, lambda company, level: ground.levels.add(company, SYSLOG, level)
         )
-        self._notices = Buffer(append, clock, NOTICE_BYTES)
+        self._notices = Buffer(append, clock, NOTICE_BYTES, self._is_full)
         self._points = PointBuffer(ground.store, clock)
         told = Notices(self._notices, Streams(notices.DOMAIN, default))
         self._statsd = StatsdTaker(self._points, told, clock, wall, step)
@@ -82,6 +83,10 @@ class Receivers:
             return TcpPort(one, self._graphite, sources, reactor, self._ground.wall)
         takers: dict[Kind, Taker] = {"syslog": self._syslog, "statsd": self._statsd, "graphite": self._graphite}
         return UdpPort(one, takers[one.kind], sources, reactor, self._ground.wall)
+
+    def _is_full(self) -> bool:
+        """Whether what is left of Redis' memory is for jobs."""
+        return self._ground.memory() >= limits.MEMORY_WARNING
 
     async def _company(self, name: str | None) -> str:
         """The id of a company by its name or id."""

@@ -1,6 +1,7 @@
 """Messages between their arrival and Redis: gathered, packed many to an entry, held while Redis is away, bounded.
 
 They are stored each 100 ms, or as soon as 2,000 have come. What finds no room is dropped and counted, the newest first.
+While Redis is nearly full nothing is stored: a flood of messages must not take the room of jobs.
 An append whose answer was lost is made again: its messages may then be there twice.
 """
 
@@ -22,6 +23,8 @@ FLUSH_S: Final = 0.1
 ENTRY_BYTES: Final = 256 * 1024
 APPEND_BYTES: Final = 1024 * 1024
 """So much goes into Redis by one script: about 2 ms."""
+ENTRIES_AT_ONCE: Final = 200
+"""So many entries: a flood of names would make a script of thousands."""
 HELD_BYTES: Final = 64 * 1024 * 1024
 OVERHEAD_BYTES: Final = 50
 """What a message takes beside its bytes while it is gathered."""
@@ -51,8 +54,11 @@ class Buffer:
 
     log = Logger()
 
-    def __init__(self, append: Append, clock: Clock, limit: int = HELD_BYTES) -> None:
+    def __init__(
+        self, append: Append, clock: Clock, limit: int = HELD_BYTES, is_full: Callable[[], bool] = lambda: False
+    ) -> None:
         self._append = append
+        self._is_full = is_full
         self._limit = limit
         self._gathered: dict[str, _Gathered] = {}
         self._count = 0
@@ -114,7 +120,7 @@ class Buffer:
 
     def _pack(self) -> None:
         gathered, self._gathered = self._gathered, {}
-        for stream, one in gathered.items():
+        for stream, one in sorted(gathered.items(), key=lambda item: item[1].company):
             self._pack_one(stream, one)
         self._count = 0
 
@@ -127,7 +133,7 @@ class Buffer:
     async def _write(self) -> None:
         """Entries into Redis, oldest first; while it cannot take them they stay, and the next flush tries again."""
         try:
-            while self._packed:
+            while self._packed and not self._is_full():
                 await self._write_some(self._some())
         except (UnavailableError, NoSpaceError) as error:
             self.log.debug("what machines sent waits: {error}", error=str(error))
@@ -140,6 +146,8 @@ class Buffer:
         size = 0
         for one in self._packed:
             if some and (size + one.held > APPEND_BYTES or one.company != some[0].company):
+                break
+            if len(some) >= ENTRIES_AT_ONCE:
                 break
             some.append(one)
             size += one.held

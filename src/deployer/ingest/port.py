@@ -135,7 +135,7 @@ class UdpPort:
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor ends, or has found the descriptor to be none."""
-        self.log.info("{kind} is closed: {reason}", kind=self._listening.kind, reason=str(reason.value))
+        self.log.warn("{kind} is closed: {reason}", kind=self._listening.kind, reason=str(reason.value))
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -32,7 +32,9 @@ _SPAN: Final = re.compile(r"[0-9]{1,9}[smhdw]", re.ASCII)
 @click.option("--limit", type=click.IntRange(1), help="How many of the newest (100; all with --from).")
 @common
 def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **asked: Any) -> None:
-    """Show what jobs have put out, by time; without an ID what all hosts and programs have said.
+    """Search and follow what jobs and hosts say.
+
+    With IDs: what these jobs have put out, by time. Without: messages of all hosts, the newest last.
 
     Each line says on which host, and of several jobs of which.
     """

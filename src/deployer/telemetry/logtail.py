@@ -23,7 +23,8 @@ from deployer.telemetry.logsearch import LogSearch, Wanted
 LOOK_S: Final = 0.25
 SETTLED_MS: Final = 5
 """So old is what is read: of a millisecond that is not over more may come."""
-A_READ: Final = 64
+A_READ: Final = 8
+"""Entries of one stream: each has up to 256 kB."""
 HELD_BYTES: Final = 1024 * 1024
 """What waits for one follower, by the length of its texts."""
 CAUGHT_UP: Final = 1000

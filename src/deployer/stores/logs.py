@@ -74,6 +74,13 @@ class Logs:
         found = await self._redis.run(scripts.READ_LOG, [stream], [first, last, count, order])
         return [_entry(raw_id, fields) for raw_id, fields in found]
 
+    async def heads(
+        self, streams: Sequence[str], first: str, last: str, order: Literal["asc", "desc"]
+    ) -> list[str | None]:
+        """The ids of the entries with which `entries` of each of these streams would begin; None where it has none."""
+        found = await self._redis.run(scripts.LOG_HEADS, streams, [first, last, order])
+        return [raw.decode() or None for raw in found]
+
     async def streams(self, company: str, since_ms: int, count: int) -> list[tuple[str, int]]:
         """Streams that have grown since a time, each with when it last did (epoch ms), the newest first."""
         index = f"{keys.prefix(company)}logs:at"

@@ -11,25 +11,20 @@ from itertools import islice, takewhile
 from typing import Final, Literal
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, gatherResults
 
-from deployer.errors import MalformedError
 from deployer.stores.logs import LogEntry, Logs
 from deployer.telemetry.loglines import Filter, Line, Named, Place, lines, named
 
 A_READ: Final = 4
 """Entries of a stream read at once: each has up to some hundred kB."""
 STREAMS: Final = 10_000
-TOGETHER: Final = 500
-"""So many streams are read side by side."""
-AT_ONCE: Final = 16
+"""So many are looked at, those that have grown last."""
+FEW: Final = 32
+"""Up to so many streams are read some entries at a time."""
+AT_ONCE: Final = 50
 ENTRIES_A_PAGE: Final = 4000
 BYTES_A_PAGE: Final = 48 * 1024 * 1024
 """So much is looked at for one page: one of what is rare may be short, or empty, and go on."""
-
-_MANY: Final = (
-    f"more than {TOGETHER} logs would have to be read side by side: say a domain and a name, a job, or another time"
-)
 
 Order = Literal["asc", "desc"]
 
@@ -54,31 +49,42 @@ class Found(Struct, frozen=True):
 
 
 class _Reader:
-    """One stream from one end to the other; `head` is the next entry, None at its end."""
+    """One stream from one end to the other; `head` is the id of the next entry, None at its end.
+
+    One of many holds no entries: all of them together would not be bounded.
+    """
 
     def __init__(self, logs: Logs, its: Named, span: tuple[str, str], order: Order) -> None:
         self.its = its
+        self.head: str | None = None
         self._logs = logs
         self._first, self._last = span
         self._order = order
         self._held: deque[LogEntry] = deque()
-        self._is_done = False
 
-    async def head(self) -> LogEntry | None:
-        """Look at the next entry."""
-        if not self._held and not self._is_done:
-            read = await self._logs.entries(self.its.stream, self._first, self._last, A_READ, self._order)
-            self._is_done = len(read) < A_READ
+    async def take(self, *, many: bool) -> LogEntry | None:
+        """The next entry, and go on behind it; None when it has gone since it was seen."""
+        if not self._held:
+            read = await self._logs.entries(
+                self.its.stream, self._first, self._last, 1 if many else A_READ, self._order
+            )
             self._held.extend(read)
-            if read and self._order == "asc":
-                self._first = f"({read[-1].id}"
-            elif read:
-                self._last = f"({read[-1].id}"
-        return self._held[0] if self._held else None
+        if not self._held:
+            self.head = None
+            return None
+        entry = self._held.popleft()
+        if self._order == "asc":
+            self._first = f"({entry.id}"
+        else:
+            self._last = f"({entry.id}"
+        await self._look()
+        return entry
 
-    def take(self) -> LogEntry:
-        """Go on."""
-        return self._held.popleft()
+    async def _look(self) -> None:
+        if self._held:
+            self.head = self._held[0].id
+        else:
+            (self.head,) = await self._logs.heads([self.its.stream], self._first, self._last, self._order)
 
 
 class LogSearch:
@@ -88,7 +94,7 @@ class LogSearch:
         self._logs = logs
 
     async def page(self, company: str, wanted: Wanted) -> Found:
-        """The next `count` messages; MalformedError when too many streams would have to be read side by side."""
+        """The next `count` messages."""
         its = await self._streams(company, wanted)
         page = _Page(self._logs, wanted)
         found = await (page.down(its) if wanted.order == "desc" else page.up(its))
@@ -101,10 +107,7 @@ class LogSearch:
         if wanted.order == "asc" and wanted.after is not None:
             since = max(since, wanted.after.ms)
         known = [(named(stream), at) for stream, at in await self._logs.streams(company, since, STREAMS)]
-        its = [(one, at) for one, at in known if one is not None and wanted.filter.takes_stream(one)]
-        if wanted.order == "asc" and len(its) > TOGETHER:
-            raise MalformedError(_MANY)
-        return its
+        return [(one, at) for one, at in known if one is not None and wanted.filter.takes_stream(one)]
 
 
 _Heap = list[tuple[tuple[int, int, str, int], _Reader]]
@@ -152,26 +155,31 @@ class _Page:
         return self._lines
 
     async def _open(self, heap: _Heap, its: Sequence[Named], span: tuple[str, str]) -> None:
-        """Read the beginnings of streams, many in one round trip."""
-        if len(self.streams) + len(its) > TOGETHER:
-            raise MalformedError(_MANY)
-        readers = [_Reader(self._logs, one, span, self._wanted.order) for one in its]
+        """Find out where streams begin, many in one round trip."""
         self.streams += [one.stream for one in its]
-        await gatherResults([Deferred.fromCoroutine(reader.head()) for reader in readers], consumeErrors=True)
-        for reader in readers:
-            await self._push(heap, reader)
+        for first in range(0, len(its), AT_ONCE):
+            some = its[first : first + AT_ONCE]
+            heads = await self._logs.heads([one.stream for one in some], *span, self._wanted.order)
+            for one, head in zip(some, heads, strict=True):
+                reader = _Reader(self._logs, one, span, self._wanted.order)
+                reader.head = head
+                self._push(heap, reader)
 
-    async def _push(self, heap: _Heap, reader: _Reader) -> None:
-        head = await reader.head()
-        if head is not None:
-            ms, _, number = head.id.partition("-")
+    def _push(self, heap: _Heap, reader: _Reader) -> None:
+        if reader.head is not None:
+            ms, _, number = reader.head.partition("-")
             sign, mark = (-1, _turned(reader.its.mark)) if self._wanted.order == "desc" else (1, reader.its.mark)
             heapq.heappush(heap, ((sign * int(ms), sign * int(number), mark, id(reader)), reader))
 
     async def _step(self, heap: _Heap) -> None:
         _, reader = heapq.heappop(heap)
-        entry = reader.take()
+        entry = await reader.take(many=len(heap) > FEW)
         self._entries += 1
+        if entry is not None:
+            self._take(reader, entry)
+        self._push(heap, reader)
+
+    def _take(self, reader: _Reader, entry: LogEntry) -> None:
         self._bytes += len(entry.messages)
         found = list(lines(reader.its, entry, self._wanted.filter))
         if self._wanted.order == "desc":
@@ -180,7 +188,6 @@ class _Page:
         if len(self._lines) > self._wanted.count:
             del self._lines[self._wanted.count :]
             self.next = self._lines[-1].at
-        await self._push(heap, reader)
 
     def _is_behind(self, at: Place) -> bool:
         after = self._wanted.after
@@ -194,8 +201,7 @@ class _Page:
             return True
         if self._entries < ENTRIES_A_PAGE and self._bytes < BYTES_A_PAGE:
             return False
-        entry = following.take()
-        ms, _, number = entry.id.partition("-")
+        ms, _, number = (following.head or "0-0").partition("-")
         edge = 2**31 if self._wanted.order == "desc" else -1
         mark = following.its.mark
         self.next = Place(int(ms), int(number), mark, edge) if edge > 0 else _before(int(ms), int(number), mark)

@@ -1,6 +1,6 @@
 """Live logs: one reader for all who follow a company's logs at this master; who is slow loses lines, and nobody else.
 
-While somebody follows, streams that have grown are looked for four times a second, and read up to a moment that is
+While somebody follows, streams that have grown are looked for five times a second, and read up to a moment that is
 over: whatever comes later is stored behind it, so places only grow, and a follower goes on anywhere from its last one.
 A line is encoded once, for all who get it.
 """
@@ -20,7 +20,7 @@ from deployer.stores.logs import LogEntry, Logs
 from deployer.telemetry.loglines import Filter, Line, Named, Place, lines, named
 from deployer.telemetry.logsearch import LogSearch, Wanted
 
-LOOK_S: Final = 0.25
+LOOK_S: Final = 0.2
 SETTLED_MS: Final = 5
 """So old is what is read: of a millisecond that is not over more may come."""
 A_READ: Final = 8
@@ -125,15 +125,16 @@ class _Tail:
             first = f"({read[-1].id}"
 
     def _share(self, found: Sequence[tuple[Named, LogEntry]]) -> int:
+        """Give lines to those who want them; how many found no room."""
         dropped = 0
         for its, entry in found:
             for line in lines(its, entry, _ANY):
                 wanted = [one for one in self.followers if one.wanted.takes_line(line.domain, line.name, line.message)]
                 encoded = self._encode(self._company, line) if wanted else b""
                 dropped += sum(not follower.give(encoded) for follower in wanted)
-        for follower in self.followers:
-            if follower.has_some:
-                follower.wake()
+            for follower in tuple(self.followers):  # who is not behind takes it at once, and has room for the next
+                if follower.has_some:
+                    follower.wake()
         return dropped
 
 

@@ -76,7 +76,7 @@ def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> 
 def _spend(lines: Sequence[Line], budget: Budget) -> None:
     if len(lines) > MAX_LINES:
         raise TooMuchError(f"a target makes {len(lines)} series, more than {MAX_LINES}")
-    budget.spend(sum(len(line.values) for line in lines) // 8 + len(lines) * 4)
+    budget.spend(sum(len(line.values) for line in lines) // 4 + len(lines) * 4)
 
 
 def _need(node: Node, start: int, end: int) -> Need | None:

@@ -116,7 +116,7 @@ def median_ms(work: Callable[[], object]) -> float:
 def in_process(target: str, series: list[Series], most: int) -> float:
     node = parse(target)
     known: dict[Need, list[Series]] = {}
-    while missing := [need for need in needs(node, START, END, known) if need not in known]:
+    while missing := [need for need in needs(node, START, END, known, Budget()) if need not in known]:
         known |= dict.fromkeys(missing, series)
     return median_ms(lambda: encoded([evaluate(node, START, END, known, Budget())], most))
 

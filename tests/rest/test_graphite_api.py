@@ -291,6 +291,15 @@ async def test_too_many_series_are_refused(served: Served) -> None:
     assert len((await render(served, "many.1*")).json) == 112
 
 
+async def test_targets_that_are_long_together_are_refused(served: Served) -> None:
+    assert (await render(served, *["sum(" + "a," * 900 + "a)"] * 30)).status == 400
+
+
+async def test_windows_in_windows_of_many_series_cost_what_they_may(served: Served) -> None:
+    target = "movingAverage(" * 30 + "sum(" + "stats.gauges.a," * 400 + "a)" + ",5)" * 30
+    assert (await render(served, *[target] * 4)).status in {200, 400}
+
+
 async def test_a_long_time_is_read_in_wide_steps(served: Served) -> None:
     reply = await post(served, "render", ("target", "agents.1.7.host.cpu"), ("from", "-10y"), ("until", "now"))
     assert reply.status == 200

@@ -1,4 +1,4 @@
-"""Ends a wait at once when it is cancelled, which what it waits for does not always."""
+"""Ends a wait at once when it is cancelled, which what it waits for does not always, or must not."""
 
 from typing import TypeVar
 
@@ -17,4 +17,16 @@ def cancellable(exchange: Deferred[T]) -> Deferred[T]:
             own.callback(outcome)
 
     exchange.addBoth(tell)
+    return own
+
+
+def shielded(work: Deferred[T]) -> Deferred[T]:
+    """A Deferred of our own that fires with another's; cancelling it leaves that one alone, whatever becomes of it."""
+    own: Deferred[T] = Deferred()
+
+    def tell(outcome: T | Failure) -> None:
+        if not own.called:
+            own.callback(outcome)
+
+    work.addBoth(tell)
     return own

@@ -14,13 +14,16 @@ from deployer.model.graphite.catalog import Catalog, Found
 from deployer.model.graphite.expression import parse
 from deployer.model.graphite.functions.table import FUNCTIONS, described
 from deployer.model.graphite.lines import MAX_POINTS, Line, thinned
+from deployer.model.graphite.problems import TooMuchError
 from deployer.model.graphite.times import moment
 from deployer.rest.graphite import Asked, Plain, Route
-from deployer.telemetry.readings import Question, Readings, Sight
+from deployer.telemetry.readings import MAX_REQUEST_POINTS, Question, Readings, Sight
 
 VERSION: Final = "1.1.10"
 """Of Graphite, whose functions and tags Grafana may then ask for."""
 MAX_TARGETS: Final = 100
+MAX_TARGETS_CHARS: Final = 32_768
+"""Of all targets together: reading them takes 20 ms of the reactor."""
 MAX_NAMES: Final = 100_000
 
 
@@ -48,8 +51,8 @@ class SeriesRoutes:
     async def render(self, caller: Caller, asked: Asked) -> Plain:
         """The points of series."""
         targets = [text for text in asked.every("target") if text.strip()]
-        if len(targets) > MAX_TARGETS:
-            raise MalformedError(f"more than {MAX_TARGETS} targets")
+        if len(targets) > MAX_TARGETS or sum(map(len, targets)) > MAX_TARGETS_CHARS:
+            raise MalformedError(f"more than {MAX_TARGETS} targets, or {MAX_TARGETS_CHARS} characters of targets")
         kind = asked.one("format", "json")
         if kind not in {"json", "raw"}:
             raise MalformedError(f"the format {kind[:30]!r} is not served: there are json and raw")
@@ -129,7 +132,10 @@ def span(asked: Asked, wall: WallClock) -> tuple[int, int]:
 def encoded(targets: Sequence[Sequence[Line]], most: int, *, without_nulls: bool = False) -> bytes:
     """Series with at most so many points each, as Grafana reads them; what is no finite number is null."""
     # one by one: a thread lets go of the interpreter between two lines, and not while one is written
-    shown = (_shown(thinned(line, most), without_nulls) for lines in targets for line in lines)
+    few = [thinned(line, most) for lines in targets for line in lines]
+    if (count := sum(len(line.values) for line in few)) > MAX_REQUEST_POINTS:
+        raise TooMuchError(f"the answer would have {count} points, more than {MAX_REQUEST_POINTS}: ask for fewer")
+    shown = (_shown(line, without_nulls) for line in few)
     return b"[%b]" % b",".join(map(_encode, shown))
 
 

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 
 from deployer.errors import TooManyError
+from deployer.kit.cancelling import shielded
 from deployer.kit.threads import Threads
 from deployer.model.access import AgentSet
 from deployer.model.graphite.budget import Budget
@@ -86,7 +87,7 @@ class Readings:
     async def look(self, sight: Sight, work: Callable[[Catalog, Budget], T]) -> T:
         """What is found among the names of series."""
         catalog = await self._catalog(sight)
-        return await self._done(len(catalog.names), partial(work, catalog), Budget())
+        return await self._done(len(catalog.every), partial(work, catalog), Budget())
 
     async def render(self, sight: Sight, question: Question, finish: Callable[[list[list[Line]]], T]) -> T:
         """What `finish` makes of the series of each target. WrongTargetError for targets that cannot be answered."""
@@ -111,10 +112,10 @@ class Readings:
         known: dict[Need, Sequence[Series]] = {}
         count = 0
         for _ in range(MAX_ROUNDS):
-            missing = _missing(question, known)
+            missing = await self._done(0, partial(_missing, question, known), budget)
             if not missing:
                 return known
-            resolved = await self._done(len(catalog.names), partial(_resolved, catalog, missing), budget)
+            resolved = await self._done(len(catalog.every), partial(_resolved, catalog, missing), budget)
             count += sum(map(len, resolved.values()))
             if count > MAX_SERIES:
                 raise TooMuchError(f"{count} series are asked for, more than {MAX_SERIES}: narrow the pattern")
@@ -144,8 +145,7 @@ class Readings:
         names = await self._source.names(sight.company)
         cached = self._catalogs.pop(sight, None)
         if cached is None or cached[0] is not names:
-            seen = names if sight.agents is None else [name for name in names if sight.sees(name)]
-            cached = names, Catalog(seen)
+            cached = names, Catalog(names, None if sight.agents is None else sight.sees)
         self._catalogs[sight] = cached  # the newest is the last
         if len(self._catalogs) > MAX_CATALOGS:
             del self._catalogs[next(iter(self._catalogs))]
@@ -161,17 +161,26 @@ class Readings:
         self._waiting += 1
         try:
             await self._turns.acquire()
-            try:
-                return await self._threads.run(work, budget)
-            finally:
-                self._turns.release()
         finally:
             self._waiting -= 1
+        try:
+            return await shielded(Deferred.fromCoroutine(self._in_turn(work, budget)))
+        except CancelledError:
+            budget.left = 0  # nobody waits any more: the thread ends where it looks at its budget next
+            raise
+
+    async def _in_turn(self, work: Callable[[Budget], T], budget: Budget) -> T:
+        """A thread cannot be cancelled, so the turn ends with it and not with whoever has asked."""
+        try:
+            return await self._threads.run(work, budget)
+        finally:
+            self._turns.release()
 
 
-def _missing(question: Question, known: Known) -> list[Need]:
+def _missing(question: Question, known: Known, budget: Budget) -> list[Need]:
+    """What is to be read before all targets can be evaluated."""
     wanted: Iterable[Need] = (
-        need for target in question.targets for need in needs(target, question.start, question.end, known)
+        need for target in question.targets for need in needs(target, question.start, question.end, known, budget)
     )
     return list(dict.fromkeys(need for need in wanted if need not in known))
 

@@ -53,7 +53,7 @@ def render(target: str, start: int = START, end: int = START + 60, budget: Budge
     budget = budget or Budget()
     node = parse(target)
     known: dict[Need, Sequence[Series]] = {}
-    while missing := [need for need in needs(node, start, end, known) if need not in known]:
+    while missing := [need for need in needs(node, start, end, known, Budget()) if need not in known]:
         for need in missing:
             found = CATALOG.tagged(need.conditions, budget) if need.conditions else CATALOG.series(need.pattern, budget)
             known[need] = SOURCE.read("acme", found, need.start, need.end, 1000)

@@ -3,7 +3,7 @@
 Made once for a list of names and never changed. The tag `name` of a series is its path.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -39,8 +39,15 @@ class Found(Struct, frozen=True):
 class Catalog:
     """What can be asked of the names of series."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+    def __init__(self, every: Sequence[str], sees: Callable[[str], bool] | None = None) -> None:
+        """`sees`: which of the names are there at all."""
+        self.every = every
+        self._sees = sees
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """Those that are seen, found when they are first asked for: it may take a while."""
+        return self.every if self._sees is None else list(filter(self._sees, self.every))
 
     @cached_property
     def tags(self) -> TagIndex:

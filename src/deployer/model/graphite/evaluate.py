@@ -36,18 +36,19 @@ Known = Mapping[Need, Sequence[Series]]
 """What has been read."""
 
 
-def needs(node: Node, start: int, end: int, known: Known) -> Iterator[Need]:
+def needs(node: Node, start: int, end: int, known: Known, budget: Budget) -> Iterator[Need]:
     """What is needed to evaluate a tree, as far as can be told by what is known."""
+    budget.spend(1)
     need = _need(node, start, end)
     if need is not None:
         yield need
     elif isinstance(node, Call):
         function = function_of(node)
         bound = bind(function, node)
-        begin, stop, open_needs = _reached(function, bound, start, end, known)
+        begin, stop, open_needs = _reached(function, bound, Scope(start, end, budget), known)
         yield from open_needs
         for one in _series_of(function, bound):
-            yield from needs(one, begin, stop, known)
+            yield from needs(one, begin, stop, known, budget)
 
 
 def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> Lines:
@@ -61,14 +62,15 @@ def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> 
         raise WrongTargetError("a target is series, not a number or a string")
     function = function_of(node)
     bound = bind(function, node)
-    begin, stop, _ = _reached(function, bound, start, end, known)
+    scope = Scope(start, end, budget)
+    begin, stop, _ = _reached(function, bound, scope, known)
     arguments: dict[str, Any] = dict(bound)
     for param in function.params:
         if takes_series(param, bound[param.name]):
             lists = [evaluate(one, begin, stop, known, budget) for one in bound[param.name]]
             arguments[param.name] = [line for lines in lists for line in lines]
             _spend(arguments[param.name], budget)
-    made = function.run(Scope(start, end, budget), **arguments)
+    made = function.run(scope, **arguments)
     _spend(made, budget)
     return made
 
@@ -76,7 +78,7 @@ def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> 
 def _spend(lines: Sequence[Line], budget: Budget) -> None:
     if len(lines) > MAX_LINES:
         raise TooMuchError(f"a target makes {len(lines)} series, more than {MAX_LINES}")
-    budget.spend(sum(len(line.values) for line in lines) // 8 + len(lines) * 4)
+    budget.spend(sum(len(line.values) for line in lines) // 4 + len(lines) * 4)
 
 
 def _need(node: Node, start: int, end: int) -> Need | None:
@@ -101,24 +103,25 @@ def _series_of(function: Function, bound: Bound) -> Iterator[Node]:
             yield from bound[param.name]
 
 
-def _reached(function: Function, bound: Bound, start: int, end: int, known: Known) -> tuple[int, int, Sequence[Need]]:
+def _reached(function: Function, bound: Bound, scope: Scope, known: Known) -> tuple[int, int, Sequence[Need]]:
     """From and until when the arguments are needed; and what has to be read before that can be told."""
     reach = function.reach(bound) if function.reach else Reach()
-    begin, stop = start + reach.later_s - reach.before_s, end + reach.later_s
+    begin, stop = scope.start + reach.later_s - reach.before_s, scope.end + reach.later_s
     if not reach.before_points:
         return max(0, begin), max(0, stop), ()
-    first = [need for one in _series_of(function, bound) for need in _leaves(one, start, end)]
+    first = [need for one in _series_of(function, bound) for need in _leaves(one, scope)]
     if missing := [need for need in first if need not in known]:
         return max(0, begin), max(0, stop), missing
     step = max((series.step for need in first for series in known[need]), default=USUAL_STEP_S)
     return max(0, begin - reach.before_points * step), stop, first
 
 
-def _leaves(node: Node, start: int, end: int) -> Iterator[Need]:
+def _leaves(node: Node, scope: Scope) -> Iterator[Need]:
     """All series of a tree at one time, wherever its functions look."""
-    need = _need(node, start, end)
+    scope.budget.spend(1)
+    need = _need(node, scope.start, scope.end)
     if need is not None:
         yield need
     elif isinstance(node, Call):
         for one in (*node.args, *(value for _, value in node.named)):
-            yield from _leaves(one, start, end)
+            yield from _leaves(one, scope)

@@ -2,8 +2,9 @@
 
 import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from typing import Any, Final
+from itertools import accumulate, chain, repeat
+from operator import sub
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
@@ -44,13 +45,19 @@ def _moved(scope: Scope, lines: Lines, name: str, window: int | str, over: _Wind
     return made
 
 
-def _sums(values: Values, width: int) -> Iterator[tuple[float, int]]:
+def _before(running: list[float], width: int) -> Iterator[float]:
+    """Of running totals, which begin with 0: that of the so many values before each."""
+    return map(sub, running[:-1], chain(repeat(0.0, min(width, len(running) - 1)), running))
+
+
+def _sums(values: Values, width: int) -> Iterator[tuple[float, float]]:
     """Sum and number of the so many values before each."""
+    if None not in values:
+        totals = [0.0, *accumulate(cast("list[float]", values))]
+        return zip(_before(totals, width), chain(range(width), repeat(width)), strict=False)
     totals = [0.0, *accumulate(value or 0.0 for value in values)]
-    counts = [0, *accumulate(value is not None for value in values)]
-    for index in range(len(values)):
-        begin = max(0, index - width)
-        yield totals[index] - totals[begin], counts[index] - counts[begin]
+    counts = [0.0, *accumulate(value is not None for value in values)]
+    return zip(_before(totals, width), _before(counts, width), strict=False)
 
 
 def _averages(values: Values, width: int) -> Sequence[float | None]:

@@ -116,7 +116,7 @@ async def test_what_the_store_did_not_take_is_merged_once_and_comes_again(seeded
 
 
 async def test_series_beyond_the_number_of_a_company_are_counted_and_not_stored(seeded: Seeded, ledger: Ledger) -> None:
-    kept = Kept(seeded, ledger, most=3)
+    kept = Kept(seeded, ledger, most=4)
     await kept.points.spool(COMPANY, [Datum(f"s{number}", AT, 1.0, "last") for number in range(10)])
     await kept.all()
     assert len(ledger.rows) == 3
@@ -167,7 +167,7 @@ async def test_no_master_is_ready_beside_one_that_keeps_files(seeded: Seeded, le
 
 
 async def test_series_that_nothing_comes_from_are_forgotten_in_time(seeded: Seeded, ledger: Ledger) -> None:
-    kept = Kept(seeded, ledger, most=2)
+    kept = Kept(seeded, ledger, most=3)
     await kept.points.spool(COMPANY, [Datum(name, AT, 1.0, "last") for name in ("old", "new")])
     await kept.all()
     kept.now += 50 * 86400

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, cast, get_args
 
+from twisted.logger import Logger
+
+from deployer.model.foreign import RESERVED
 from deployer.protocol.stats import How
 from deployer.stores import keys, scripts
 from deployer.stores.redis import Redis
@@ -28,13 +31,17 @@ class _Known:
 class Index:
     """Admits series up to a number for each company, and lists them.
 
-    `overflow`: those that found no room, counted each time.
+    Names that others choose (statsd, Graphite, InfluxDB's lines) may take four fifths of the room: however many there
+    are, a new agent has its own. `overflow`: those that found no room, counted each time.
     """
+
+    log = Logger()
 
     def __init__(self, redis: Redis, most: int) -> None:
         self._redis = redis
         self._most = most
         self._known: dict[str, _Known] = {}
+        self._told: dict[str, int] = {}
         self.overflow = 0
 
     async def admit(self, company: str, hows: Mapping[str, How], day: int) -> dict[str, How]:
@@ -42,16 +49,29 @@ class Index:
         known = await self._current(company)
         unseen = [(name, how) for name, how in hows.items() if known.fields.get(name, ("", 0))[1] < day]
         refused: set[str] = set()
-        for part in _parts(unseen, A_CALL):
-            refused |= await self._tell(company, part, day)
-        self.overflow += len(refused)
+        for most, its in ((self._most, _own(unseen)), (self._most * 4 // 5, _foreign(unseen))):
+            for part in _parts(its, A_CALL):
+                refused |= await self._tell(company, part, most, day)
+        if refused:
+            self._note(company, len(refused), day)
         if refused or unseen:
             known = await self._current(company)
         return {name: known.fields[name][0] if name in known.fields else hows[name] for name in hows.keys() - refused}
 
-    async def _tell(self, company: str, part: Sequence[tuple[str, How]], day: int) -> set[str]:
+    def _note(self, company: str, count: int, day: int) -> None:
+        """Say so once a day: it goes on with every slot."""
+        self.overflow += count
+        if self._told.get(company) != day:
+            self._told[company] = day
+            self.log.error(
+                "ALERT: company {company} has no room for more series: {count} are not stored (series_per_company)",
+                company=company,
+                count=count,
+            )
+
+    async def _tell(self, company: str, part: Sequence[tuple[str, How]], most: int, day: int) -> set[str]:
         arguments = [text for one in part for text in one]
-        answer = await self._redis.run(scripts.SERIES, [keys.series(company)], [self._most, day, *arguments])
+        answer = await self._redis.run(scripts.SERIES, [keys.series(company)], [most, day, *arguments])
         refused = {part[int(index) - 1][0] for index in answer[1:]}
         self._learn(company, part, refused, int(answer[0]), day)
         return refused
@@ -112,6 +132,14 @@ def _fields(found: Sequence[bytes]) -> Iterator[tuple[str, tuple[How, int]]]:
         name = raw.decode("utf-8", "replace")
         if how in _HOWS and day.isdigit() and "\ufffd" not in name:
             yield name, (cast("How", how), int(day))
+
+
+def _own(named: Sequence[tuple[str, How]]) -> list[tuple[str, How]]:
+    return [one for one in named if one[0].partition(".")[0] in RESERVED]
+
+
+def _foreign(named: Sequence[tuple[str, How]]) -> list[tuple[str, How]]:
+    return [one for one in named if one[0].partition(".")[0] not in RESERVED]
 
 
 def _parts(items: Sequence[tuple[str, How]], most: int) -> Iterator[Sequence[tuple[str, How]]]:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
-from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.logger import Logger
 from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from deployer.errors import StartError, UnavailableError
 from deployer.kit.cancelling import cancellable
 from deployer.kit.http.body import Body, collect
+from deployer.kit.threads import Threads
 from deployer.model.series import Series, split
 from deployer.model.slots import Rows, parts
 from deployer.model.storage import Plans
@@ -29,7 +30,7 @@ DEADLINE_S: Final = 10.0
 SERIES_A_POST: Final = 2000
 PATHS_A_QUERY: Final = 100
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-_LOST: Final = (ResponseFailed, RequestTransmissionFailed, ConnectError, ConnectionClosed)
+_LOST: Final = (ResponseFailed, RequestTransmissionFailed, ConnectError, ConnectionClosed, DNSLookupError)
 
 
 class Address(Struct, frozen=True):
@@ -77,6 +78,7 @@ class InfluxStore:
     log = Logger()
 
     def __init__(self, address: Address, plans: Plans, reactor: Any) -> None:
+        self._threads = Threads(reactor)
         self._address = address
         self._plans = plans
         self._reactor = reactor
@@ -102,12 +104,8 @@ class InfluxStore:
             wide = step * width(step, start, end, points)
             span = start - start % wide, end
             for some in _some(sorted({split(name)[0] for name in names}), PATHS_A_QUERY):
-                rows = await self._select(influxlines.select(company, some, how, span, wide))
-                found |= {
-                    name: Series(name, span[0], wide, _placed(rows[name], span, wide), how)
-                    for name in names
-                    if name in rows
-                }
+                answer = await self._select(influxlines.select(company, some, how, span, wide))
+                found |= await self._threads.run(_series, answer, names, (span, wide), how)
         return [found[name] for name in hows if name in found]
 
     def _alike(self, hows: Mapping[str, How]) -> dict[tuple[int, How], list[str]]:
@@ -126,14 +124,11 @@ class InfluxStore:
         """Close connections."""
         await self._pool.closeCachedConnections()
 
-    async def _select(self, query: str) -> Mapping[str, Sequence[tuple[int, float | None]]]:
+    async def _select(self, query: str) -> bytes:
         status, answer = await self._ask("POST", f"/query?{self._query(epoch='s')}", _form(query), form=True)
         if status not in {200, 400}:
             raise UnavailableError(f"InfluxDB answers {status}: {answer[:300].decode('utf-8', 'replace')}")
-        try:
-            return influxlines.read(answer)
-        except influxlines.QueryError as error:
-            raise UnavailableError(f"InfluxDB: {error}") from None
+        return answer
 
     def _query(self, **more: str) -> str:
         return urlencode({"db": self._address.database, **more}, quote_via=quote)
@@ -156,6 +151,16 @@ class InfluxStore:
         producer: Any = Body(body)  # zope's interfaces, which mypy does not see
         response: Any = await self._agent.request(method.encode(), url, Headers(headers), producer)
         return int(response.code), await collect(response, MAX_ANSWER_BYTES, UnavailableError)
+
+
+def _series(answer: bytes, names: Sequence[str], wanted: tuple[tuple[int, int], int], how: How) -> dict[str, Series]:
+    """What an answer has of these names; in a thread, since it may be megabytes."""
+    span, wide = wanted
+    try:
+        rows = influxlines.read(answer)
+    except influxlines.QueryError as error:
+        raise UnavailableError(f"InfluxDB: {error}") from None
+    return {name: Series(name, span[0], wide, _placed(rows[name], span, wide), how) for name in names if name in rows}
 
 
 def _form(query: str) -> bytes:

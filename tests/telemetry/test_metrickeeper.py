@@ -42,7 +42,9 @@ class Ledger:
             self.rows[series] = sorted({**dict(self.rows.get(series, ())), **dict(points)}.items())
 
     async def fetch(self, company: str, hows: Mapping[str, How], start: int, end: int, points: int) -> list[Series]:
-        raise NotImplementedError
+        assert company == COMPANY
+        values = {name: dict(self.rows.get(name, ())).get(start) for name in hows}
+        return [Series(name, start, end - start, [value], hows[name]) for name, value in values.items()]
 
     async def remove(self, company: str, names: Sequence[str]) -> None:
         assert company == COMPANY
@@ -194,3 +196,17 @@ async def test_what_is_stored_is_read_again(seeded: Seeded, tmp_path: Path) -> N
     assert [(one.name, one.values) for one in found] == [("a.2", [2.0, None]), ("a.0", [0.0, None])]
     assert await source.fetch("other", ["a.0"], AT, AT + 60, 100) == []
     assert await source.fetch(COMPANY, ["a.0"], AT, AT, 100) == []
+
+
+async def test_a_slot_that_another_master_has_begun_is_gone_on_with(seeded: Seeded, ledger: Ledger) -> None:
+    one, other = Kept(seeded, ledger, "one"), Kept(seeded, ledger, "other")
+    now = NOW - NOW % 30
+    hows: list[How] = ["sum", "min", "max", "last", "average"]
+    await one.points.spool(COMPANY, [Datum(how, now, 4.0, how) for how in hows])
+    await one.all()
+    await one.keeper.let_go()
+    await one.points.spool(COMPANY, [Datum(how, now + 5, 2.0, how) for how in hows])
+    await other.all()
+    assert {name: points[0][1] for name, points in ledger.rows.items()} == {
+        "sum": 6.0, "min": 2.0, "max": 4.0, "last": 2.0, "average": 3.0,
+    }  # fmt: skip

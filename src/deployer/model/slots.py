@@ -52,6 +52,19 @@ class Slots:
         slot.value = _together(how, slot.value, one.value)
         return slot.value / slot.count if how == "average" else slot.value
 
+    def unknown(self, data: Iterable[Datum], since: int, until: int) -> dict[int, list[str]]:
+        """Slots between two times that nothing is remembered of, and which series have something for them."""
+        found: dict[int, dict[str, None]] = {}
+        for one in data:
+            at = one.at - one.at % self._step_of(one.series)
+            if since <= at <= until and at not in self._kept.get(one.series, ()):
+                found.setdefault(at, {})[one.series] = None
+        return {at: list(series) for at, series in found.items()}
+
+    def remember(self, series: str, at: int, value: float) -> None:
+        """What is stored for a slot, of which nothing is remembered: of an average it counts as one value."""
+        self._kept.setdefault(series, {})[at] = _Slot(value, 1)
+
     def forget(self, series: Iterable[str]) -> None:
         """These are not kept any more."""
         for one in series:

@@ -1,7 +1,9 @@
 """Numbers on their way out of Redis and into the metric store: one master does it at a time.
 
 What cannot be stored waits in Redis, up to the bounds of its stream. A batch that was merged is kept until it is
-stored, so that it is merged once; after a change of masters a slot that was half full may keep what came last only.
+stored, so that it is merged once. A master that begins to store looks at what there is of the slots of that time:
+another one, or itself before a restart, may have stored the first half of them. Only what a master had stored and not
+yet taken out of Redis when it was killed is merged again: some entries of that moment.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,8 @@ ENTRIES: Final = 8
 DAY_S: Final = 86400
 ROUNDS: Final = 100
 TELL_S: Final = 60.0
+RECALLED_S: Final = 120
+"""Slots that began so long before we did may be half full."""
 
 
 class _Batch(Struct, frozen=True):
@@ -74,6 +78,7 @@ class MetricKeeper:
         self.strange = 0
         self.failures = 0
         self._told = 0.0
+        self._began: float | None = None
 
     async def look(self) -> None:
         """Find out whether another master keeps files; hold them while we do."""
@@ -89,15 +94,18 @@ class MetricKeeper:
         if self.trouble is not None or not await self._turn.writing.is_mine():
             self._slots.clear()
             self._merged.clear()
+            self._began = None
             return False
+        if self._began is None:
+            self._began = self._wall()
         moved = [await self._move(company) for company in await self._companies()]
         return any(moved)
 
     async def _move(self, company: str) -> bool:
-        batch = self._merged.get(company) or await self._merge(company)
-        if batch is None:
-            return False
         try:
+            batch = self._merged.get(company) or await self._merge(company)
+            if batch is None:
+                return False
             await self._store.write(company, batch.rows, batch.hows)
         except UnavailableError as error:
             self._note(error)
@@ -122,9 +130,22 @@ class MetricKeeper:
         data = [one for entry in entries for one in self._data(entry) if retention.is_timely(one.at, now)]
         hows = await self._index.admit(company, {one.series: one.how for one in data}, int(now // DAY_S))
         slots = self._slots.setdefault(company, Slots(lambda series: self._plans.plan(series).step, self._how))
-        rows = slots.take(one for one in data if one.series in hows)
+        data = [one for one in data if one.series in hows]
+        await self._recall(company, slots, data, hows)
+        rows = slots.take(data)
         batch = self._merged[company] = _Batch([entry.id for entry in entries], rows, hows)
         return batch
+
+    async def _recall(self, company: str, slots: Slots, data: Sequence[Datum], hows: Mapping[str, How]) -> None:
+        """Remember what is stored of slots of the time at which we began."""
+        began = int(self._began or 0)
+        for at, names in slots.unknown(data, began - RECALLED_S, began).items():
+            end = at + max(self._plans.plan(name).step for name in names)
+            for found in await self._store.fetch(company, {name: hows[name] for name in names}, at, end, 1000):
+                place = (at - found.start) // found.step
+                value = found.values[place] if 0 <= place < len(found.values) else None
+                if value is not None:
+                    slots.remember(found.name, at, value)
 
     def _how(self, series: str, how: How) -> How:
         return self._plans.plan(series).how or how

@@ -111,7 +111,7 @@ class Readings:
         known: dict[Need, Sequence[Series]] = {}
         count = 0
         for _ in range(MAX_ROUNDS):
-            missing = _missing(question, known)
+            missing = await self._done(0, partial(_missing, question, known), budget)
             if not missing:
                 return known
             resolved = await self._done(len(catalog.names), partial(_resolved, catalog, missing), budget)
@@ -169,9 +169,9 @@ class Readings:
             self._waiting -= 1
 
 
-def _missing(question: Question, known: Known) -> list[Need]:
+def _missing(question: Question, known: Known, budget: Budget) -> list[Need]:
     wanted: Iterable[Need] = (
-        need for target in question.targets for need in needs(target, question.start, question.end, known)
+        need for target in question.targets for need in needs(target, question.start, question.end, known, budget)
     )
     return list(dict.fromkeys(need for need in wanted if need not in known))
 

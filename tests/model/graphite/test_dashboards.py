@@ -59,7 +59,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 def render(target: str) -> list[Line]:
     node, known, catalog = parse(target), dict[Need, Sequence[Series]](), Catalog(NAMES)
-    while missing := [need for need in needs(node, START, START + 600, known) if need not in known]:
+    while missing := [need for need in needs(node, START, START + 600, known, Budget()) if need not in known]:
         for need in missing:
             found = catalog.series(need.pattern, Budget())
             known[need] = SOURCE.read("acme", found, need.start, need.end, 1000)

@@ -36,18 +36,19 @@ Known = Mapping[Need, Sequence[Series]]
 """What has been read."""
 
 
-def needs(node: Node, start: int, end: int, known: Known) -> Iterator[Need]:
+def needs(node: Node, start: int, end: int, known: Known, budget: Budget) -> Iterator[Need]:
     """What is needed to evaluate a tree, as far as can be told by what is known."""
+    budget.spend(1)
     need = _need(node, start, end)
     if need is not None:
         yield need
     elif isinstance(node, Call):
         function = function_of(node)
         bound = bind(function, node)
-        begin, stop, open_needs = _reached(function, bound, start, end, known)
+        begin, stop, open_needs = _reached(function, bound, (start, end), known, budget)
         yield from open_needs
         for one in _series_of(function, bound):
-            yield from needs(one, begin, stop, known)
+            yield from needs(one, begin, stop, known, budget)
 
 
 def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> Lines:
@@ -61,7 +62,7 @@ def evaluate(node: Node, start: int, end: int, known: Known, budget: Budget) -> 
         raise WrongTargetError("a target is series, not a number or a string")
     function = function_of(node)
     bound = bind(function, node)
-    begin, stop, _ = _reached(function, bound, start, end, known)
+    begin, stop, _ = _reached(function, bound, (start, end), known, budget)
     arguments: dict[str, Any] = dict(bound)
     for param in function.params:
         if takes_series(param, bound[param.name]):
@@ -101,13 +102,17 @@ def _series_of(function: Function, bound: Bound) -> Iterator[Node]:
             yield from bound[param.name]
 
 
-def _reached(function: Function, bound: Bound, start: int, end: int, known: Known) -> tuple[int, int, Sequence[Need]]:
+def _reached(
+    function: Function, bound: Bound, span: tuple[int, int], known: Known, budget: Budget
+) -> tuple[int, int, Sequence[Need]]:
     """From and until when the arguments are needed; and what has to be read before that can be told."""
+    start, end = span
     reach = function.reach(bound) if function.reach else Reach()
     begin, stop = start + reach.later_s - reach.before_s, end + reach.later_s
     if not reach.before_points:
         return max(0, begin), max(0, stop), ()
     first = [need for one in _series_of(function, bound) for need in _leaves(one, start, end)]
+    budget.spend(len(first))
     if missing := [need for need in first if need not in known]:
         return max(0, begin), max(0, stop), missing
     step = max((series.step for need in first for series in known[need]), default=USUAL_STEP_S)

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
-from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.logger import Logger
 from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -29,7 +29,7 @@ DEADLINE_S: Final = 10.0
 SERIES_A_POST: Final = 2000
 PATHS_A_QUERY: Final = 100
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-_LOST: Final = (ResponseFailed, RequestTransmissionFailed, ConnectError, ConnectionClosed)
+_LOST: Final = (ResponseFailed, RequestTransmissionFailed, ConnectError, ConnectionClosed, DNSLookupError)
 
 
 class Address(Struct, frozen=True):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.web.client import ResponseFailed
 
 from deployer.model.access import Role
 from deployer.protocol.messages import StoredMessage
@@ -178,6 +179,32 @@ async def test_another_company_and_other_agents_are_not_there(served: Served, ag
     token = (await served.ask("POST", "/api/v1/tokens", json={"name": "n", "user": "vic"})).json["token"]
     assert await texts(served, token=token) == ["slow query", "Broken Pipe", "GET /"]
     assert await texts(served, "?host=1:1", token=token) == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_what_is_not_due_yet_takes_no_more_than_its_room(
+    served: Served, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr("deployer.telemetry.logsearch.HELD_BYTES", 200)
+    for number in range(60):
+        await say(served.seeded, f"log.many.n{number % 20}", message(f"{number:02}"))
+    found, cursor = [], ""
+    for _ in range(10):
+        page = (await served.ask("GET", f"/api/v1/logs?order={order}&limit=7{cursor}")).json
+        found += [item["data"] for item in page["items"]]
+        cursor = f"&cursor={page['next']}"
+        if page["next"] is None:
+            break
+    assert found == sorted((f"{number:02}" for number in range(60)), reverse=order == "desc")
+
+
+async def test_an_export_that_fails_does_not_look_like_a_whole_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(served)
+    monkeypatch.setattr("deployer.telemetry.logsearch.TOGETHER", 1)
+    with pytest.raises(ResponseFailed):
+        await served.ask("GET", "/api/v1/logs", headers={"Accept": "text/plain"})
 
 
 async def test_all_of_a_search_is_exported(served: Served, agent: WireAgent) -> None:

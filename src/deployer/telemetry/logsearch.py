@@ -20,9 +20,11 @@ from deployer.telemetry.loglines import Filter, Line, Named, Place, lines, named
 A_READ: Final = 4
 """Entries of a stream read at once: each has up to some hundred kB."""
 STREAMS: Final = 10_000
-TOGETHER: Final = 500
+TOGETHER: Final = 5000
 """So many streams are read side by side."""
 AT_ONCE: Final = 16
+HELD_BYTES: Final = 16 * 1024 * 1024
+"""What is read of streams that are not due yet; beyond that only the place is kept, and it is read again."""
 ENTRIES_A_PAGE: Final = 4000
 BYTES_A_PAGE: Final = 48 * 1024 * 1024
 """So much is looked at for one page: one of what is rare may be short, or empty, and go on."""
@@ -54,9 +56,10 @@ class Found(Struct, frozen=True):
 
 
 class _Reader:
-    """One stream from one end to the other; `head` is the next entry, None at its end."""
+    """One stream from one end to the other; `head` is the id of the next entry, None at its end."""
 
     def __init__(self, logs: Logs, its: Named, span: tuple[str, str], order: Order) -> None:
+        self.id: str | None = None
         self.its = its
         self._logs = logs
         self._first, self._last = span
@@ -64,20 +67,40 @@ class _Reader:
         self._held: deque[LogEntry] = deque()
         self._is_done = False
 
-    async def head(self) -> LogEntry | None:
+    @property
+    def size(self) -> int:
+        """The bytes that are held."""
+        return sum(len(one.messages) for one in self._held)
+
+    async def head(self) -> str | None:
         """Look at the next entry."""
         if not self._held and not self._is_done:
             read = await self._logs.entries(self.its.stream, self._first, self._last, A_READ, self._order)
             self._is_done = len(read) < A_READ
             self._held.extend(read)
-            if read and self._order == "asc":
-                self._first = f"({read[-1].id}"
-            elif read:
-                self._last = f"({read[-1].id}"
-        return self._held[0] if self._held else None
+            if read:
+                self._go_on_from(f"({read[-1].id}")
+        self.id = self._held[0].id if self._held else None
+        return self.id
 
-    def take(self) -> LogEntry:
-        """Go on."""
+    def put_back(self) -> None:
+        """Hold nothing: it is read again when it is due."""
+        if self.id is not None:
+            self._held.clear()
+            self._is_done = False
+            self._go_on_from(self.id)
+
+    def _go_on_from(self, place: str) -> None:
+        if self._order == "asc":
+            self._first = place
+        else:
+            self._last = place
+
+    async def take(self) -> LogEntry | None:
+        """Go on; None when what was put back is not there any more."""
+        due = self.id
+        if await self.head() != due:
+            return None
         return self._held.popleft()
 
 
@@ -119,6 +142,7 @@ class _Page:
         self._wanted = wanted
         self._entries = 0
         self._bytes = 0
+        self._held = 0
         self._lines: list[Line] = []
         self.streams: list[str] = []
         self.next: Place | None = None
@@ -157,20 +181,37 @@ class _Page:
             raise MalformedError(_MANY)
         readers = [_Reader(self._logs, one, span, self._wanted.order) for one in its]
         self.streams += [one.stream for one in its]
-        await gatherResults([Deferred.fromCoroutine(reader.head()) for reader in readers], consumeErrors=True)
-        for reader in readers:
-            await self._push(heap, reader)
+        for first in range(0, len(readers), AT_ONCE):
+            some = readers[first : first + AT_ONCE]
+            await gatherResults([Deferred.fromCoroutine(reader.head()) for reader in some], consumeErrors=True)
+            for reader in some:
+                self._hold(reader)
+                self._push(heap, reader)
 
-    async def _push(self, heap: _Heap, reader: _Reader) -> None:
-        head = await reader.head()
-        if head is not None:
-            ms, _, number = head.id.partition("-")
+    def _hold(self, reader: _Reader, before: int = 0) -> None:
+        """Count in what a reader holds more than before, and have it put back what finds no room."""
+        self._held += reader.size - before
+        if self._held > HELD_BYTES:
+            self._held -= reader.size
+            reader.put_back()
+
+    def _push(self, heap: _Heap, reader: _Reader) -> None:
+        if reader.id is not None:
+            ms, _, number = reader.id.partition("-")
             sign, mark = (-1, _turned(reader.its.mark)) if self._wanted.order == "desc" else (1, reader.its.mark)
             heapq.heappush(heap, ((sign * int(ms), sign * int(number), mark, id(reader)), reader))
 
     async def _step(self, heap: _Heap) -> None:
         _, reader = heapq.heappop(heap)
-        entry = reader.take()
+        before = reader.size
+        entry = await reader.take()
+        if entry is not None:
+            self._look(reader, entry)
+        await reader.head()
+        self._hold(reader, before)
+        self._push(heap, reader)
+
+    def _look(self, reader: _Reader, entry: LogEntry) -> None:
         self._entries += 1
         self._bytes += len(entry.messages)
         found = list(lines(reader.its, entry, self._wanted.filter))
@@ -180,7 +221,6 @@ class _Page:
         if len(self._lines) > self._wanted.count:
             del self._lines[self._wanted.count :]
             self.next = self._lines[-1].at
-        await self._push(heap, reader)
 
     def _is_behind(self, at: Place) -> bool:
         after = self._wanted.after
@@ -194,8 +234,7 @@ class _Page:
             return True
         if self._entries < ENTRIES_A_PAGE and self._bytes < BYTES_A_PAGE:
             return False
-        entry = following.take()
-        ms, _, number = entry.id.partition("-")
+        ms, _, number = str(following.id).partition("-")
         edge = 2**31 if self._wanted.order == "desc" else -1
         mark = following.its.mark
         self.next = Place(int(ms), int(number), mark, edge) if edge > 0 else _before(int(ms), int(number), mark)

@@ -1,6 +1,7 @@
 """What every metric store does (DESIGN 8), tried with Whisper files and with a real InfluxDB."""
 
 import shutil
+import struct
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import fail
+from twisted.internet.error import DNSLookupError
+from twisted.web.client import Agent
 
 from deployer.errors import StartError, UnavailableError
 from deployer.kit.threads import Threads
@@ -132,6 +136,10 @@ async def test_many_series_are_written_and_read_at_once(store: MetricStore) -> N
     assert all(values[1] == 1.0 for values in found.values())
 
 
+STEP_OF_NOTHING = struct.pack("!2LfL3L", 1, 86_400, 0.0, 1, 28, 0, 10) + bytes(120)
+"""A whole Whisper file but for its step."""
+
+
 class TestWhisper:
     """What only files do."""
 
@@ -159,6 +167,24 @@ class TestWhisper:
             await files.write("acme", {"a.b": [(START, 1.0)]}, {"a.b": "last"})
             assert (await read(files, {"a.b": "last"}))["a.b"][0] == 1.0
             assert files.broken == number + 1
+
+    async def test_a_file_whose_head_has_impossible_numbers_is_put_aside_too(self, files: WhisperStore) -> None:
+        path = files.path("acme", "a.b")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(STEP_OF_NOTHING)
+        await files.write("acme", {"a.b": [(NOW, 1.0)]}, {"a.b": "last"})
+        assert files.broken == 1
+
+    async def test_a_file_that_was_made_under_other_rules_is_still_read(self, tmp_path: Path) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415, TID251 (threads)
+
+        made = [
+            WhisperStore(tmp_path, Plans([SchemaRule("", rule)]), Threads(reactor), lambda: float(NOW))
+            for rule in ("30s:1h,5m:1d", "60s:2h")
+        ]
+        await made[0].write("acme", {"a.b": [(START, 1.0), (START + 60, 2.0)]}, {"a.b": "last"})
+        (found,) = await made[1].fetch("acme", {"a.b": "last"}, START, START + 120, 100)
+        assert (found.step, found.values) == (60, [1.0, 2.0])
 
     async def test_removing_leaves_no_empty_folders(self, files: WhisperStore, tmp_path: Path) -> None:
         hows: dict[str, How] = {"a.b.c": "last", "a.x": "last"}
@@ -225,6 +251,15 @@ class TestInflux:
             await store.write("acme", {"a": [(START, 1.0)]}, {"a": "last"})
         with pytest.raises(UnavailableError, match="not found"):
             await store.fetch("acme", {"a": "last"}, START, START + 300, 10)
+        await store.stop()
+
+    async def test_a_name_that_nobody_knows_is_one_that_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415, TID251 (sockets)
+
+        monkeypatch.setattr(Agent, "request", lambda *_: fail(DNSLookupError("no results")))
+        store = InfluxStore(parse("influxdb://nowhere.invalid/tried", allow_plaintext=True), PLANS, reactor)
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            await store.write("acme", {"a": [(START, 1.0)]}, {"a": "last"})
         await store.stop()
 
 

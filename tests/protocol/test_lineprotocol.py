@@ -100,3 +100,12 @@ def test_any_body_is_lines_and_bad_ones(text: str) -> None:
 def test_a_long_hostile_body_is_read_in_linear_time() -> None:
     for piece in ("a,", "a=", '"', "\\", "a b=1,", 'a b="', ",a=b", " "):
         assert len(list(lines(piece * (1_000_000 // len(piece))))) <= 1
+
+
+def test_a_name_does_not_go_on_over_a_line_end_so_that_a_bad_line_costs_its_own_length() -> None:
+    assert list(lines("a\\\nb c=1")) == [BadLine(1, "a\\"), Line("b", (), (("c", 1.0),), 0, None)]
+    assert list(lines("a b\\\n=1\na b=1")) == [
+        BadLine(1, "a b\\"),
+        BadLine(2, "=1"),
+        Line("a", (), (("b", 1.0),), 0, None),
+    ]

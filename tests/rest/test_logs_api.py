@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.web.client import ResponseFailed
 
 from deployer.model.access import Role
 from deployer.protocol.messages import StoredMessage
@@ -178,6 +179,33 @@ async def test_another_company_and_other_agents_are_not_there(served: Served, ag
     token = (await served.ask("POST", "/api/v1/tokens", json={"name": "n", "user": "vic"})).json["token"]
     assert await texts(served, token=token) == ["slow query", "Broken Pipe", "GET /"]
     assert await texts(served, "?host=1:1", token=token) == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_of_many_logs_nothing_is_held_that_is_not_due(
+    served: Served, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr("deployer.telemetry.logsearch.FEW", 2)
+    monkeypatch.setattr("deployer.telemetry.logsearch.AT_ONCE", 3)
+    for number in range(60):
+        await say(served.seeded, f"log.many.n{number % 20}", message(f"{number:02}"))
+    found, cursor = [], ""
+    for _ in range(10):
+        page = (await served.ask("GET", f"/api/v1/logs?order={order}&limit=7{cursor}")).json
+        found += [item["data"] for item in page["items"]]
+        cursor = f"&cursor={page['next']}"
+        if page["next"] is None:
+            break
+    assert found == sorted((f"{number:02}" for number in range(60)), reverse=order == "desc")
+
+
+async def test_an_export_that_fails_does_not_look_like_a_whole_one(served: Served) -> None:
+    await fill(served)
+    assert len(await texts(served)) == 5  # who asks is known for a second
+    await served.seeded.redis.stop()
+    with pytest.raises(ResponseFailed):
+        await served.ask("GET", "/api/v1/logs", headers={"Accept": "text/plain"})
+    await served.seeded.redis.start(10)
 
 
 async def test_all_of_a_search_is_exported(served: Served, agent: WireAgent) -> None:

@@ -115,3 +115,11 @@ async def test_only_post_is_served_and_only_known_precisions(served: Served, pat
 async def test_an_empty_body_is_stored_as_nothing(served: Served) -> None:
     assert (await write(served, b"")).status == 204
     assert stored(served) == {}
+
+
+async def test_who_is_limited_to_some_agents_writes_no_series_of_the_company(served: Served) -> None:
+    made = await served.ask("POST", "/api/v1/users", json={"name": "eve", "role": "operator", "agents": ["1:1"]})
+    assert made.status == 201, made.body
+    token = (await served.ask("POST", "/api/v1/tokens", json={"name": "her own", "user": "eve"})).json["token"]
+    assert (await write(served, b"a b=1", token=token)).status == 403
+    assert not stored(served)

@@ -75,9 +75,10 @@ class PointBuffer:
 
     async def _write(self) -> None:
         try:
-            for company, waiting in list(self._waiting.items()):
-                while waiting:
-                    await self._write_some(company, waiting)
+            while any(self._waiting.values()):
+                for company, waiting in list(self._waiting.items()):  # in turn: a flood of one holds up no other
+                    if waiting:
+                        await self._write_some(company, waiting)
         except (UnavailableError, NoSpaceError) as error:
             self.log.debug("numbers that machines sent wait: {error}", error=str(error))
         finally:

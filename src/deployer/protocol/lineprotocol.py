@@ -2,7 +2,8 @@ r"""Lines of InfluxDB's line protocol (version 1), as Telegraf writes them. Pure
 
     measurement[,tag=value,…] field=value[,field=value,…] [time]
 
-A backslash before a comma, a blank, an equals sign or a backslash stands for that; in a string, which may go on over
+A backslash before a comma, a blank, an equals sign or a backslash stands for that, and no name goes on over a line
+end (else each bad line would be read to the end of the body); in a string, which may go on over
 line ends, before `"` and `\`. Fields are floats, integers (`1i`), unsigned ones (`1u`), booleans (1 and 0) and strings,
 which are no numbers and only counted. Lines that begin with `#` are comments.
 """
@@ -28,10 +29,10 @@ TICKS_PER_S: Final = {
 S_PER_TICK: Final = {"m": 60, "h": 3600}
 PRECISIONS: Final = (*TICKS_PER_S, *S_PER_TICK)
 
-_KEY: Final = r"(?:[^,=\s\\]|\\.)++"
+_KEY: Final = r"(?:[^,=\s\\]|\\[^\n])++"
 _VALUE: Final = r'(?:"(?:[^"\\]|\\.)*+"|[^",=\s]++)'
 _LINE: Final = re.compile(
-    rf"[ \t]*+((?:[^,\s\\]|\\.)++(?:,{_KEY}={_KEY})*+)[ ]++({_KEY}={_VALUE}(?:,{_KEY}={_VALUE})*+)"
+    rf"[ \t]*+((?:[^,\s\\]|\\[^\n])++(?:,{_KEY}={_KEY})*+)[ ]++({_KEY}={_VALUE}(?:,{_KEY}={_VALUE})*+)"
     r"(?:[ ]++(-?[0-9]{1,20}))?[ \t\r]*+(?:\n|\Z)",
     re.DOTALL | re.ASCII,
 )

@@ -11,7 +11,7 @@ from deployer.kit.clock import WallClock
 from deployer.model.access import Caller
 from deployer.model.graphite.budget import Budget
 from deployer.model.graphite.catalog import Catalog, Found
-from deployer.model.graphite.expression import parse
+from deployer.model.graphite.expression import parsed
 from deployer.model.graphite.functions.table import FUNCTIONS, described
 from deployer.model.graphite.lines import MAX_POINTS, Line, thinned
 from deployer.model.graphite.problems import TooMuchError
@@ -58,7 +58,7 @@ class SeriesRoutes:
             raise MalformedError(f"the format {kind[:30]!r} is not served: there are json and raw")
         start, end = span(asked, self._wall)
         most = asked.number("maxDataPoints", MAX_POINTS, MAX_POINTS)
-        question = Question([parse(text) for text in targets], start, end)
+        question = Question(parsed(targets), start, end)
         finish = partial(encoded, most=most, without_nulls=asked.flag("noNullPoints")) if kind == "json" else _raw
         body = await self._readings.render(sight_of(caller), question, finish)
         return Plain(body, b"application/json" if kind == "json" else b"text/plain; charset=utf-8")

@@ -13,7 +13,7 @@ from deployer.errors import MalformedError
 from deployer.kit.clock import WallClock
 from deployer.model.access import Caller, Permission
 from deployer.model.graphite import places
-from deployer.model.graphite.expression import parse
+from deployer.model.graphite.expression import parsed
 from deployer.model.graphite.lines import Line, Lines, thinned
 from deployer.model.graphite.problems import TooMuchError, WrongTargetError
 from deployer.model.graphite.times import moment
@@ -132,7 +132,7 @@ class MetricRoutes:
         start, end = _time("from", query.since, now), _time("to", query.until, now)
         if start >= end:
             raise MalformedError("in the query: `from` is not before `to`")
-        question = Question([parse(text) for text in query.target], start, end)
+        question = Question(parsed(query.target), start, end)
         if query.group_by is None:
             made = await self._readings.render(sight_of(caller), question, partial(_thinned, most=query.points))
         else:

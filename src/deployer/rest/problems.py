@@ -82,6 +82,7 @@ def refuse(request: Request, error: Exception) -> None:
             )
         else:
             log.failure("request {request_id} failed in mid answer", request_id=request_id(request))
+        request.chunked = 0  # else the end of a half answer would look like the end of a whole one
         request.loseConnection()
         return
     body = prepare(request, error)

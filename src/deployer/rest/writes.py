@@ -8,7 +8,7 @@ full of them. Plain resources and not endpoints, since neither body nor answer i
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -137,9 +137,15 @@ class Writes:
         mark_authenticated(request)
         if not caller.may(Permission.EXECUTE):
             refusal = ForbiddenError(f"the role {caller.role.value} may not do this")
-            await self._auditor.deny(self._auditor.asked(caller, f"POST {path}", request, {}, None), refusal)
-            raise refusal
+            await self._deny(caller, path, request, refusal)
+        if caller.agents is not None:
+            refusal = ForbiddenError("series are of the whole company, and you may use some of its agents only")
+            await self._deny(caller, path, request, refusal)
         return caller
+
+    async def _deny(self, caller: Caller, path: str, request: Request, refusal: ForbiddenError) -> NoReturn:
+        await self._auditor.deny(self._auditor.asked(caller, f"POST {path}", request, {}, None), refusal)
+        raise refusal
 
     async def _data(self, found: Iterator[Line | BadLine], written: Written) -> AsyncIterator[list[Datum]]:
         """Numbers in parts, so that a large body holds up nobody."""

@@ -76,6 +76,12 @@ class Line(Struct, frozen=True):
     message: StoredMessage
 
 
+@lru_cache(maxsize=1)
+def _folded(text: str) -> str:
+    """Kept: many who follow ask the same of one message."""
+    return text.casefold()
+
+
 class Filter(Struct, frozen=True, kw_only=True):
     """Which messages; None, or an empty text, is any.
 
@@ -110,7 +116,7 @@ class Filter(Struct, frozen=True, kw_only=True):
             return False
         if self.job and message.task.partition(":")[0] != self.job:
             return False
-        return not self.text or self.text.casefold() in message.data.casefold()
+        return not self.text or self.text.casefold() in _folded(message.data)
 
     def _is_from(self, message: StoredMessage) -> bool:
         if message.agent:

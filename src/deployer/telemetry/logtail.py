@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from deployer.errors import NoSpaceError, UnavailableError
-from deployer.kit.clock import sleep
+from deployer.kit.clock import Clock, sleep
 from deployer.kit.wake import LOOK_AGAIN_S, Hub
 from deployer.stores.logs import LogEntry, Logs
 from deployer.telemetry.loglines import Filter, Line, Named, Place, lines, named
@@ -28,6 +28,8 @@ A_READ: Final = 8
 HELD_BYTES: Final = 1024 * 1024
 """What waits for one follower, by the length of its texts."""
 CAUGHT_UP: Final = 1000
+TURN_S: Final = 0.003
+"""So long lines are shared without a pause."""
 _ANY: Final = Filter()
 
 Encode = Callable[[str, Line], bytes]
@@ -96,7 +98,8 @@ class Follower:
 class _Tail:
     """The reader of one company. `at`: everything older than this (epoch ms of Redis) was given."""
 
-    def __init__(self, logs: Logs, company: str, at: int, encode: Encode) -> None:
+    def __init__(self, logs: Logs, company: str, at: int, encode: Encode, clock: Clock) -> None:
+        self._clock = clock
         self._logs = logs
         self._encode = encode
         self._company = company
@@ -113,7 +116,7 @@ class _Tail:
         found = [pair for pairs in await gatherResults(reads, consumeErrors=True) for pair in pairs]
         found.sort(key=lambda pair: (pair[1].ms, int(pair[1].id.partition("-")[2]), pair[0].mark))
         self.at = until
-        return self._share(found)
+        return await self._share(found, tuple(self.followers))
 
     async def _read(self, its: Named, until: int) -> list[tuple[Named, LogEntry]]:
         first, found = str(self.at), []
@@ -124,18 +127,25 @@ class _Tail:
                 return found
             first = f"({read[-1].id}"
 
-    def _share(self, found: Sequence[tuple[Named, LogEntry]]) -> int:
-        """Give lines to those who want them; how many found no room."""
-        dropped = 0
-        for its, entry in found:
-            for line in lines(its, entry, _ANY):
-                wanted = [one for one in self.followers if one.wanted.takes_line(line.domain, line.name, line.message)]
-                encoded = self._encode(self._company, line) if wanted else b""
-                dropped += sum(not follower.give(encoded) for follower in wanted)
-            for follower in tuple(self.followers):  # who is not behind takes it at once, and has room for the next
-                if follower.has_some:
-                    follower.wake()
+    async def _share(self, found: Sequence[tuple[Named, LogEntry]], followers: Sequence[Follower]) -> int:
+        """Give lines to those who followed when they were read; in turns, since both may be many."""
+        dropped, began = 0, self._clock.seconds()
+        for line in (line for its, entry in found for line in lines(its, entry, _ANY)):
+            wanted = [one for one in followers if one.wanted.takes_line(line.domain, line.name, line.message)]
+            encoded = self._encode(self._company, line) if wanted else b""
+            dropped += sum(not follower.give(encoded) for follower in wanted)
+            if self._clock.seconds() - began > TURN_S:
+                _wake(followers)
+                await sleep(self._clock, 0)
+                began = self._clock.seconds()
+        _wake(followers)
         return dropped
+
+
+def _wake(followers: Sequence[Follower]) -> None:
+    for follower in followers:
+        if follower.has_some:
+            follower.wake()
 
 
 class LogTail:
@@ -182,7 +192,7 @@ class LogTail:
             now = (await self._logs.grown(company, 2**53)).now
             tail = self._tails.get(company)
         if tail is None:
-            tail = self._tails[company] = _Tail(self._logs, company, now, self._encode)
+            tail = self._tails[company] = _Tail(self._logs, company, now, self._encode, self._hub.clock)
             Deferred.fromCoroutine(self._go_on(company, tail))
         tail.followers.add(follower)
         return tail

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.model.graphite.expression import MAX_CHARS, Call, Literal, Node, Path, first_path, parse
+from deployer.model.graphite.expression import MAX_CHARS, Call, Literal, Node, Path, first_path, parse, parsed
 from deployer.model.graphite.problems import WrongTargetError
 
 
@@ -105,3 +105,9 @@ def test_the_first_path_inside_is_found() -> None:
 def test_any_text_is_a_target_or_refused(text: str) -> None:
     with contextlib.suppress(WrongTargetError):
         parse(text)
+
+
+def test_all_targets_of_a_request_together_are_bounded() -> None:
+    assert len(parsed(["a"] * 100)) == 100
+    with pytest.raises(WrongTargetError, match="together"):
+        parsed(["a" * 8000] * 9)

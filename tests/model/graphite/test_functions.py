@@ -16,7 +16,7 @@ from deployer.model.graphite.expression import parse
 from deployer.model.graphite.functions.declared import SERIES_KINDS
 from deployer.model.graphite.functions.table import FUNCTIONS, described
 from deployer.model.graphite.lines import Line, thinned
-from deployer.model.graphite.problems import WrongTargetError
+from deployer.model.graphite.problems import TooMuchError, WrongTargetError
 from deployer.model.series import Series
 from support.memory_source import MemorySource
 
@@ -353,3 +353,18 @@ def test_every_function_works_on_any_series(name: str) -> None:
 def test_the_documentation_names_every_function() -> None:
     page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
     assert [name for name in FUNCTIONS if f"`{name}`" not in page] == []
+
+
+def test_planning_costs_what_it_looks_at() -> None:
+    target = "group(" + ",".join(f"a{number}" for number in range(100)) + ")"
+    for _ in range(5):
+        target = f"movingAverage({target},5)"
+    with pytest.raises(TooMuchError):
+        list(needs(parse(target), START, START + 60, {}, Budget(400)))
+
+
+@pytest.mark.parametrize(
+    "target", ["nPercentile(a,-1e308)", "removeAbovePercentile(a,1e308)", "aggregate(a,'last',-1e308)"]
+)
+def test_numbers_out_of_all_bounds_are_no_error(target: str) -> None:
+    render(target)

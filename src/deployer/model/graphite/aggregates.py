@@ -55,7 +55,7 @@ def count(values: list[float]) -> float:
 
 def percentile(values: Sequence[float], percent: float, *, interpolate: bool = False) -> float:
     """The number below which so many per cent are (Graphite's own reckoning); `values` is sorted and not empty."""
-    rank = (percent / 100.0) * (len(values) + 1)
+    rank = min(max(percent, 0.0), 100.0) / 100.0 * (len(values) + 1)
     fraction = rank - int(rank)
     place = int(rank) if interpolate else math.ceil(rank)
     if place <= 0:

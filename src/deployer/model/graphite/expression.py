@@ -6,7 +6,7 @@ A target is a path, a number, a string, true, false, none, or a call of a functi
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -14,6 +14,8 @@ from msgspec import Struct
 from deployer.model.graphite.problems import WrongTargetError
 
 MAX_CHARS: Final = 8192
+MAX_REQUEST_CHARS: Final = 64 * 1024
+"""Of all targets of a request: reading more would hold up the reactor."""
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 1000
 
@@ -46,6 +48,14 @@ class Call(Struct, frozen=True, tag=True):
 
 
 Node = Path | Literal | Call
+
+
+def parsed(targets: Sequence[str]) -> list[Node]:
+    """The trees of a request's targets. WrongTargetError as of `parse`, and when they are too long together."""
+    count = sum(map(len, targets))
+    if count > MAX_REQUEST_CHARS:
+        raise WrongTargetError(f"the targets have {count} characters together, more than {MAX_REQUEST_CHARS}")
+    return [parse(text) for text in targets]
 
 
 def parse(text: str) -> Node:

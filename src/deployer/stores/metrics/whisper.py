@@ -28,8 +28,8 @@ SERIES_A_TURN: Final = 500
 """Written by one thread at once, so that readers get one in between."""
 MAX_PART_CHARS: Final = 200
 
-_NONE: Final = (whisper.CorruptWhisperFile, struct.error)
-"""What a file raises that is none, or not all of one."""
+_NONE: Final = (whisper.WhisperException, struct.error, ArithmeticError, ValueError)
+"""What a file raises that is none, or not all of one, or whose head has impossible numbers."""
 
 whisper.AUTOFLUSH = False
 whisper.CACHE_HEADERS = True
@@ -74,6 +74,7 @@ class WhisperStore:
     def _put_aside(self, path: Path) -> None:
         self.broken += 1
         path.replace(path.with_suffix(".bad"))
+        _forget_head(path)
         self.log.error("{path} is no Whisper file: it is kept as .bad, and a new one begun", path=str(path))
 
     async def fetch(self, company: str, hows: Mapping[str, How], start: int, end: int, points: int) -> list[Series]:
@@ -108,6 +109,7 @@ class WhisperStore:
             path = self.path(company, series)
             with contextlib.suppress(OSError):
                 path.unlink()
+                _forget_head(path)
                 for folder in path.parents:
                     if folder == self._folder:
                         break
@@ -134,11 +136,15 @@ def _step(plan: Plan, age: int) -> int:
 def _values(path: Path, start: int, end: int, now: int, step: int) -> list[float | None]:
     """One for each slot from `start` to `end`: what a file cannot have is None."""
     count = -(-(end - start) // step)
-    found: Any = whisper.fetch(str(path), start - 1, max(start, end - 1), now, step)
+    span = start - 1, max(start, end - 1)
+    try:
+        found: Any = whisper.fetch(str(path), *span, now, step)
+    except ValueError:  # no archive has this step: it was made under other rules
+        found = whisper.fetch(str(path), *span, now)
     if found is None:  # it lies before what is kept, or ahead
         return [None] * count
     (first, _, its_step), values = found
-    if its_step != step:  # made under other rules
+    if its_step != step:
         return _resampled(first, its_step, values, (start, step, count))
     made: list[float | None] = [None] * ((first - start) // step)
     made += values
@@ -166,6 +172,11 @@ def _create(path: Path, plan: Plan, how: How) -> None:
     whisper.create(str(made), archives, plan.x_files_factor, plan.how or how, useFallocate=True)
     made.chmod(0o600)
     made.replace(path)
+
+
+def _forget_head(path: Path) -> None:
+    """What Whisper remembers of a file is not that of the next one at the same place."""
+    vars(whisper)["__headerCache"].pop(str(path), None)
 
 
 def _short(part: str) -> str:

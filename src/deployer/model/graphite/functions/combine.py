@@ -28,7 +28,7 @@ XFF: Final = Param("xFilesFactor", "float", required=False)
 def combined(lines: Lines, name: str, aggregate: Aggregate, by: str, share: float | None = None) -> Line:
     """One line of many; a moment is None where no line has a number, or fewer than the share (0 to 1) of them."""
     its = grid(lines)
-    least = max(1, math.ceil((share or 0) * len(lines)))
+    least = max(1, math.ceil(min(max(share or 0.0, 0.0), 1.0) * len(lines)))
     values: Values = []
     for column in its.columns:
         there = present(column)

@@ -7,13 +7,13 @@ budget; so neither a wide pattern nor a deep target holds the reactor.
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
-from twisted.internet.defer import DeferredSemaphore
 
 from deployer.errors import TooManyError
 from deployer.kit.threads import Threads
+from deployer.kit.turns import Turns
 from deployer.model.access import AgentSet
 from deployer.model.graphite.budget import Budget
 from deployer.model.graphite.catalog import Catalog
@@ -31,6 +31,7 @@ MAX_ROUNDS: Final = 8
 """Of planning: each window of so many points in a window of so many points is one."""
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 64
+"""Of one company."""
 FEW: Final = 5000
 """Names or points."""
 FEW_UNITS: Final = 5000
@@ -79,14 +80,13 @@ class Readings:
     def __init__(self, source: Source, threads: Threads) -> None:
         self._source = source
         self._threads = threads
-        self._turns: Any = DeferredSemaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(AT_ONCE)
         self._catalogs: dict[Sight, tuple[Sequence[str], Catalog]] = {}
 
     async def look(self, sight: Sight, work: Callable[[Catalog, Budget], T]) -> T:
         """What is found among the names of series."""
         catalog = await self._catalog(sight)
-        return await self._done(len(catalog.names), partial(work, catalog), Budget())
+        return await self._done(sight.company, len(catalog.names), partial(work, catalog), Budget())
 
     async def render(self, sight: Sight, question: Question, finish: Callable[[list[list[Line]]], T]) -> T:
         """What `finish` makes of the series of each target. WrongTargetError for targets that cannot be answered."""
@@ -98,12 +98,12 @@ class Readings:
         def work(its: Budget) -> T:
             return finish([evaluate(target, start, end, known, its) for target in targets])
 
-        return await self._done(points, work, budget)
+        return await self._done(sight.company, points, work, budget)
 
-    async def worked(self, targets: list[list[Line]], work: Callable[[list[list[Line]]], T]) -> T:
+    async def worked(self, sight: Sight, targets: list[list[Line]], work: Callable[[list[list[Line]]], T]) -> T:
         """What more is to be made of series."""
         points = sum(len(line.values) for lines in targets for line in lines)
-        return await self._done(points, lambda _: work(targets), Budget())
+        return await self._done(sight.company, points, lambda _: work(targets), Budget())
 
     async def _known(self, sight: Sight, question: Question, budget: Budget) -> Known:
         """Everything that the targets need."""
@@ -111,10 +111,10 @@ class Readings:
         known: dict[Need, Sequence[Series]] = {}
         count = 0
         for _ in range(MAX_ROUNDS):
-            missing = await self._done(0, partial(_missing, question, known), budget)
+            missing = await self._done(sight.company, 0, partial(_missing, question, known), budget)
             if not missing:
                 return known
-            resolved = await self._done(len(catalog.names), partial(_resolved, catalog, missing), budget)
+            resolved = await self._done(sight.company, len(catalog.names), partial(_resolved, catalog, missing), budget)
             count += sum(map(len, resolved.values()))
             if count > MAX_SERIES:
                 raise TooMuchError(f"{count} series are asked for, more than {MAX_SERIES}: narrow the pattern")
@@ -151,22 +151,15 @@ class Readings:
             del self._catalogs[next(iter(self._catalogs))]
         return cached[1]
 
-    async def _done(self, size: int, work: Callable[[Budget], T], budget: Budget) -> T:
-        """Here when it is little, else in a thread; few at once, since they share one processor with the reactor."""
+    async def _done(self, company: str, size: int, work: Callable[[Budget], T], budget: Budget) -> T:
+        """Here when it is little, else in a thread; few at once, since they share a processor. Companies take turns."""
         if size <= FEW:
             with suppress(TooMuchError):
                 return work(Budget(min(FEW_UNITS, budget.left)))
-        if self._waiting >= MAX_WAITING:
+        if self._turns.waiting(company) >= MAX_WAITING:
             raise TooManyError("too many questions about series wait: ask again later")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-            try:
-                return await self._threads.run(work, budget)
-            finally:
-                self._turns.release()
-        finally:
-            self._waiting -= 1
+        async with self._turns.turn(company):
+            return await self._threads.run(work, budget)
 
 
 def _missing(question: Question, known: Known, budget: Budget) -> list[Need]:

@@ -4,12 +4,13 @@ What could take long goes to a thread, few at once, and everything that grows wi
 budget; so neither a wide pattern nor a deep target holds the reactor.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
 
 from deployer.errors import TooManyError
 from deployer.kit.threads import Threads
@@ -118,10 +119,12 @@ class Readings:
             count += sum(map(len, resolved.values()))
             if count > MAX_SERIES:
                 raise TooMuchError(f"{count} series are asked for, more than {MAX_SERIES}: narrow the pattern")
-            known.update(await self._read(sight.company, resolved))
+            known.update(await self._read(sight.company, resolved, budget))
         raise TooMuchError(f"windows of points are nested more than {MAX_ROUNDS - 1} deep: write them as times")
 
-    async def _read(self, company: str, resolved: dict[Need, Sequence[str]]) -> dict[Need, Sequence[Series]]:
+    async def _read(
+        self, company: str, resolved: dict[Need, Sequence[str]], budget: Budget
+    ) -> dict[Need, Sequence[Series]]:
         """Each series of each time once."""
         times = {(need.start, need.end) for need in resolved}
         wanted = {
@@ -133,7 +136,8 @@ class Readings:
         found: dict[tuple[int, int], dict[str, Series]] = {time: {} for time in times}
         for (start, end), names in wanted.items():
             if names and start < end:
-                series = await self._source.fetch(company, names, start, end, points)
+                fetch = partial(self._source.fetch, company, names, start, end, points)
+                series = await self._in_turn(company, fetch, budget)
                 found[start, end] = {one.name: one for one in series}
         return {
             need: [its[name] for name in names if name in (its := found[need.start, need.end])]
@@ -158,8 +162,30 @@ class Readings:
                 return work(Budget(min(FEW_UNITS, budget.left)))
         if self._turns.waiting(company) >= MAX_WAITING:
             raise TooManyError("too many questions about series wait: ask again later")
+        return await self._in_turn(company, partial(self._threads.run, work, budget), budget)
+
+    async def _in_turn(self, company: str, work: Callable[[], Coroutine[Any, Any, T]], budget: Budget) -> T:
+        """What works in a thread; when who asked has left the turn is over only when the thread is."""
         async with self._turns.turn(company):
-            return await self._threads.run(work, budget)
+            working = Deferred.fromCoroutine(work())
+            try:
+                return await _told(working)
+            except CancelledError:
+                budget.left = 0
+                await working
+                raise
+
+
+def _told(working: Deferred[T]) -> Deferred[T]:
+    """What comes of it, to be cancelled without it; then its own outcome is nothing."""
+    told: Deferred[T] = Deferred()
+
+    def tell(outcome: Any) -> None:
+        if not told.called:
+            told.callback(outcome)
+
+    working.addBoth(tell)
+    return told
 
 
 def _missing(question: Question, known: Known, budget: Budget) -> list[Need]:

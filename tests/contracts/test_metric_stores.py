@@ -272,6 +272,7 @@ class TestInflux:
         "http://h/a",
         "influxdb://10.0.0.1/a",
         "influxdb://127.0.0.1:x/a",
+        "influxdb://u:secret@[::1/a",
     ],
 )
 def test_a_setting_that_is_no_influxdb_is_refused(url: str) -> None:

@@ -41,7 +41,12 @@ def test_each_value_is_shown_with_its_source(tmp_path: Path) -> None:
 
 
 def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
-    for url in ("redis://:secret@host:1/0", "rediss://user:secret@host"):
+    for url in (
+        "redis://:secret@host:1/0",
+        "rediss://user:secret@host",
+        "redis://u:se/secret@host",
+        "redis://u u:secret@[host",
+    ):
         settings = load(Example, file=None, environment={}, prefix="X_", options={"name": url})
         assert "secret" not in settings.describe()
         assert "host" in settings.describe()

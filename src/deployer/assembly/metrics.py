@@ -75,7 +75,7 @@ def _store(settings: MasterSettings, plans: Plans, reactor: Any, wall: WallClock
         return WhisperStore(folder, plans, Threads(reactor), wall)
     if settings.metrics.startswith("influxdb"):
         return InfluxStore(parse(settings.metrics, allow_plaintext=settings.allow_plaintext), plans, reactor)
-    raise StartError(f"`metrics` is whisper, off, or influxdb://…, not {settings.metrics[:40]!r}")
+    raise StartError(f"`metrics` is whisper, off, or influxdb://…, not {settings.metrics.partition(':')[0][:40]!r}")
 
 
 def _owner(data_dir: Path) -> str:

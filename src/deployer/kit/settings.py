@@ -12,7 +12,8 @@ from msgspec import Struct
 from deployer.kit.files import TooOpen, read_ours
 
 T = TypeVar("T", bound=Struct)
-_PASSWORD = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
+_PASSWORD = re.compile(r"(://[^/@:\"']*):[^\s\"']*@")
+"""Up to the last @: a password may have anything in it that should have been encoded."""
 
 
 class SettingsError(Exception):

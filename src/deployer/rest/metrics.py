@@ -140,7 +140,9 @@ class MetricRoutes:
             found = await self._agents.those(caller.company, places.agents_among(whole))
             traits = {one.id: one.traits for one in found if caller.sees(one.id)}
             grouped = partial(places.grouped, traits=traits, by=query.group_by, how=query.how)
-            made = await self._readings.worked(whole, lambda lines: _thinned(map(grouped, lines), query.points))
+            made = await self._readings.worked(
+                sight_of(caller), whole, lambda lines: _thinned(map(grouped, lines), query.points)
+            )
         _require_few(made)
         items = [_series(text, line) for text, lines in zip(query.target, made, strict=True) for line in lines]
         return MetricsAnswer(iso(start * 1000), iso(end * 1000), items)

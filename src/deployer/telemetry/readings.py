@@ -4,17 +4,18 @@ What could take long goes to a thread, few at once, and everything that grows wi
 budget; so neither a wide pattern nor a deep target holds the reactor.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred
 
 from deployer.errors import TooManyError
 from deployer.kit.cancelling import shielded
 from deployer.kit.threads import Threads
+from deployer.kit.turns import Turns
 from deployer.model.access import AgentSet
 from deployer.model.graphite.budget import Budget
 from deployer.model.graphite.catalog import Catalog
@@ -32,6 +33,7 @@ MAX_ROUNDS: Final = 8
 """Of planning: each window of so many points in a window of so many points is one."""
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 64
+"""Of one company."""
 FEW: Final = 5000
 """Names or points."""
 FEW_UNITS: Final = 5000
@@ -80,14 +82,13 @@ class Readings:
     def __init__(self, source: Source, threads: Threads) -> None:
         self._source = source
         self._threads = threads
-        self._turns: Any = DeferredSemaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(AT_ONCE)
         self._catalogs: dict[Sight, tuple[Sequence[str], Catalog]] = {}
 
     async def look(self, sight: Sight, work: Callable[[Catalog, Budget], T]) -> T:
         """What is found among the names of series."""
         catalog = await self._catalog(sight)
-        return await self._done(len(catalog.every), partial(work, catalog), Budget())
+        return await self._done(sight.company, len(catalog.every), partial(work, catalog), Budget())
 
     async def render(self, sight: Sight, question: Question, finish: Callable[[list[list[Line]]], T]) -> T:
         """What `finish` makes of the series of each target. WrongTargetError for targets that cannot be answered."""
@@ -99,12 +100,12 @@ class Readings:
         def work(its: Budget) -> T:
             return finish([evaluate(target, start, end, known, its) for target in targets])
 
-        return await self._done(points, work, budget)
+        return await self._done(sight.company, points, work, budget)
 
-    async def worked(self, targets: list[list[Line]], work: Callable[[list[list[Line]]], T]) -> T:
+    async def worked(self, sight: Sight, targets: list[list[Line]], work: Callable[[list[list[Line]]], T]) -> T:
         """What more is to be made of series."""
         points = sum(len(line.values) for lines in targets for line in lines)
-        return await self._done(points, lambda _: work(targets), Budget())
+        return await self._done(sight.company, points, lambda _: work(targets), Budget())
 
     async def _known(self, sight: Sight, question: Question, budget: Budget) -> Known:
         """Everything that the targets need."""
@@ -112,17 +113,19 @@ class Readings:
         known: dict[Need, Sequence[Series]] = {}
         count = 0
         for _ in range(MAX_ROUNDS):
-            missing = await self._done(0, partial(_missing, question, known), budget)
+            missing = await self._done(sight.company, 0, partial(_missing, question, known), budget)
             if not missing:
                 return known
-            resolved = await self._done(len(catalog.every), partial(_resolved, catalog, missing), budget)
+            resolved = await self._done(sight.company, len(catalog.every), partial(_resolved, catalog, missing), budget)
             count += sum(map(len, resolved.values()))
             if count > MAX_SERIES:
                 raise TooMuchError(f"{count} series are asked for, more than {MAX_SERIES}: narrow the pattern")
-            known.update(await self._read(sight.company, resolved))
+            known.update(await self._read(sight.company, resolved, budget))
         raise TooMuchError(f"windows of points are nested more than {MAX_ROUNDS - 1} deep: write them as times")
 
-    async def _read(self, company: str, resolved: dict[Need, Sequence[str]]) -> dict[Need, Sequence[Series]]:
+    async def _read(
+        self, company: str, resolved: dict[Need, Sequence[str]], budget: Budget
+    ) -> dict[Need, Sequence[Series]]:
         """Each series of each time once."""
         times = {(need.start, need.end) for need in resolved}
         wanted = {
@@ -134,7 +137,8 @@ class Readings:
         found: dict[tuple[int, int], dict[str, Series]] = {time: {} for time in times}
         for (start, end), names in wanted.items():
             if names and start < end:
-                series = await self._source.fetch(company, names, start, end, points)
+                fetch = partial(self._source.fetch, company, names, start, end, points)
+                series = await self._in_turn(company, fetch, budget)
                 found[start, end] = {one.name: one for one in series}
         return {
             need: [its[name] for name in names if name in (its := found[need.start, need.end])]
@@ -151,30 +155,25 @@ class Readings:
             del self._catalogs[next(iter(self._catalogs))]
         return cached[1]
 
-    async def _done(self, size: int, work: Callable[[Budget], T], budget: Budget) -> T:
-        """Here when it is little, else in a thread; few at once, since they share one processor with the reactor."""
+    async def _done(self, company: str, size: int, work: Callable[[Budget], T], budget: Budget) -> T:
+        """Here when it is little, else in a thread; few at once, since they share a processor. Companies take turns."""
         if size <= FEW:
             with suppress(TooMuchError):
                 return work(Budget(min(FEW_UNITS, budget.left)))
-        if self._waiting >= MAX_WAITING:
+        if self._turns.waiting(company) >= MAX_WAITING:
             raise TooManyError("too many questions about series wait: ask again later")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            return await shielded(Deferred.fromCoroutine(self._in_turn(work, budget)))
-        except CancelledError:
-            budget.left = 0  # nobody waits any more: the thread ends where it looks at its budget next
-            raise
+        return await self._in_turn(company, partial(self._threads.run, work, budget), budget)
 
-    async def _in_turn(self, work: Callable[[Budget], T], budget: Budget) -> T:
-        """A thread cannot be cancelled, so the turn ends with it and not with whoever has asked."""
-        try:
-            return await self._threads.run(work, budget)
-        finally:
-            self._turns.release()
+    async def _in_turn(self, company: str, work: Callable[[], Coroutine[Any, Any, T]], budget: Budget) -> T:
+        """What works in a thread; when who asked has left the turn is over only when the thread is."""
+        async with self._turns.turn(company):
+            working = Deferred.fromCoroutine(work())
+            try:
+                return await shielded(working)
+            except CancelledError:
+                budget.left = 0
+                await working
+                raise
 
 
 def _missing(question: Question, known: Known, budget: Budget) -> list[Need]:

@@ -43,7 +43,10 @@ class Address(Struct, frozen=True):
 
 def parse(url: str, *, allow_plaintext: bool = False) -> Address:
     """Read `influxdb://[user:password@]host[:port]/database`, `influxdbs://` with TLS. StartError."""
-    its = urlsplit(url)
+    try:
+        its = urlsplit(url)
+    except ValueError:
+        raise StartError("`metrics` has no usable host") from None
     database = unquote(its.path.strip("/"))
     if its.scheme not in {"influxdb", "influxdbs"} or not its.hostname or not database or "/" in database:
         raise StartError("`metrics` must be influxdb://[user:password@]host[:port]/database, influxdbs://…, or off")

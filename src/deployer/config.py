@@ -14,6 +14,7 @@ from deployer.ingest.listening import DATAGRAMS_A_SOURCE, Kind, Listening, liste
 from deployer.kit.settings import Settings, SettingsError, load
 from deployer.model import thinning
 from deployer.model.storage import AggregationRule, Plans, SchemaRule
+from deployer.stores.metrics.influxaddress import Address, parse
 
 ENVIRONMENT: Final = "DEPLOYER_"
 _COLON: Final = re.compile(r"(?<!\\):")  # one that is not escaped, as in an IPv6 address
@@ -74,6 +75,7 @@ def _check(settings: MasterSettings) -> None:
         raise StartError("with a `redis` setting `key_file` is needed: all masters of an installation share one key")
     if settings.client_ca_file is not None and not settings.auto_tls and not any(map(_is_tls, settings.http)):
         raise StartError("client_ca_file needs TLS that ends here: auto_tls, or an ssl: endpoint")
+    influxdb(settings)
     storage_plans(settings)
     thinning_schedule(settings)
     proxies(settings)
@@ -113,6 +115,17 @@ def _is_address(text: str) -> bool:
         return bool(ipaddress.ip_address(text))
     except ValueError:
         return False
+
+
+FILES: Final = "whisper"
+OFF: Final = "off"
+
+
+def influxdb(settings: MasterSettings) -> Address | None:
+    """The InfluxDB that numbers are kept in; None without one, StartError for what is none."""
+    if settings.metrics in {FILES, OFF}:
+        return None
+    return parse(settings.metrics, allow_plaintext=settings.allow_plaintext)
 
 
 def storage_plans(settings: MasterSettings) -> Plans:

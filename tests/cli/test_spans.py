@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.cli.sizes import Size, size
-from deployer.cli.spans import Moment, Span, seconds
+from deployer.cli.spans import Moment, Past, Span, seconds
 from support.cli import Cli
 from support.scripted import ScriptedMaster, answer
 
@@ -109,3 +109,26 @@ def test_bad_ones_are_wrong_usage_in_words(master: ScriptedMaster, cli: Cli, opt
     assert done.exit_code == 2
     assert why in " ".join(done.stderr.split())
     assert master.asked == []
+
+
+@pytest.mark.parametrize(
+    ("value", "utc"),
+    [
+        ("2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+        ("-5m", "2027-01-15T07:55:00Z"),
+        ("1h", "2027-01-15T07:00:00Z"),
+    ],
+)
+def test_a_time_in_the_past_is_a_time_or_before_now(value: str, utc: str) -> None:
+    assert Past(lambda: NOW).convert(value, None, None) == utc
+
+
+@pytest.mark.parametrize("value", ["14:30", "14:30:05", "2027-01-01", "today", "yesterday"])
+def test_a_time_without_a_day_or_a_zone_is_ours(value: str) -> None:
+    assert Past(lambda: NOW).convert(value, None, None).endswith("Z")
+
+
+@pytest.mark.parametrize("value", ["", "soon", "25:00", "--5m", "2027-13-01", "99999999999999d"])
+def test_what_is_no_time_in_the_past_is_said_in_words(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="neither a time as"):
+        Past(lambda: NOW).convert(value, None, None)

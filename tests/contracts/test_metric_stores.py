@@ -20,7 +20,8 @@ from deployer.model.slots import Rows
 from deployer.model.storage import Plans, SchemaRule
 from deployer.protocol.stats import How
 from deployer.stores.metrics import influxlines
-from deployer.stores.metrics.influx import InfluxStore, parse
+from deployer.stores.metrics.influx import InfluxStore
+from deployer.stores.metrics.influxaddress import parse
 from deployer.stores.metrics.store import MetricStore
 from deployer.stores.metrics.whisper import WhisperStore
 from support.influx import Influx, running_influx

@@ -77,6 +77,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     webhook_networks: tuple[Network, ...] = ()
     source: Source = NO_SOURCE
     metric_trouble: Callable[[], str | None] = lambda: None
+    metrics_wait: Callable[[], str | None] = lambda: None
     store: Store = discard
     levels: LevelCounts = msgspec.field(default_factory=LevelCounts)
 

@@ -14,13 +14,13 @@ from twisted.logger import Logger
 
 from deployer.assembly.core import AWAY, Core, Ground, build_core, build_mover, build_planning
 from deployer.assembly.listeners import Listeners
-from deployer.assembly.metrics import OFF, Metrics, build_metrics, keep_up, measure
+from deployer.assembly.metrics import Metrics, build_metrics, keep_up, measure
 from deployer.assembly.receivers import Receivers
 from deployer.assembly.report import Report
 from deployer.assembly.site import build_site
 from deployer.assembly.storage import LOCK, Storage
 from deployer.assembly.webhooks import build_courier
-from deployer.config import MasterSettings, proxies, thinning_schedule, webhook_networks
+from deployer.config import OFF, MasterSettings, proxies, thinning_schedule, webhook_networks
 from deployer.dispatch.audit import MINUTE_S
 from deployer.dispatch.auditexport import AuditExport
 from deployer.dispatch.commandqueue import CommandMover
@@ -135,6 +135,7 @@ class Master(Service):
             source=metrics.source,
             store=metrics.keep,
             metric_trouble=lambda: metrics.keeper.trouble,
+            metrics_wait=lambda: metrics.keeper.waits,
         )
         core = build_core(ground)
         self._core = core

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from deployer.config import MasterSettings, storage_plans
+from deployer.config import FILES, OFF, MasterSettings, influxdb, storage_plans
 from deployer.dispatch.upkeep import Upkeep
-from deployer.errors import NoSpaceError, StartError, UnavailableError
+from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import WallClock
 from deployer.kit.threads import Threads
 from deployer.model.levelcounts import LevelCounts
@@ -20,7 +20,7 @@ from deployer.model.storage import Plans
 from deployer.rest.meter import Meter
 from deployer.stores.installation import Installations
 from deployer.stores.metrics.index import Index
-from deployer.stores.metrics.influx import InfluxStore, parse
+from deployer.stores.metrics.influx import InfluxStore
 from deployer.stores.metrics.store import MetricStore
 from deployer.stores.metrics.turn import Turn
 from deployer.stores.metrics.whisper import WhisperStore
@@ -30,8 +30,6 @@ from deployer.telemetry.metrickeeper import MetricKeeper, Shelf
 from deployer.telemetry.metricsource import MetricSource, NoMetrics
 from deployer.telemetry.ownmetrics import OwnMetrics
 
-FILES: Final = "whisper"
-OFF: Final = "off"
 FOLDER: Final = "metrics"
 LOOK_S: Final = 5.0
 REAP_S: Final = 3600.0
@@ -68,14 +66,13 @@ def build_metrics(settings: MasterSettings, redis: Redis, reactor: Any, wall: Wa
 
 
 def _store(settings: MasterSettings, plans: Plans, reactor: Any, wall: WallClock) -> MetricStore:
+    address = influxdb(settings)
+    if address is not None:
+        return InfluxStore(address, plans, reactor)
     if settings.metrics == OFF:
         return NoMetrics()
-    if settings.metrics == FILES:
-        folder = Path(settings.data_dir).resolve() / FOLDER
-        return WhisperStore(folder, plans, Threads(reactor), wall)
-    if settings.metrics.startswith("influxdb"):
-        return InfluxStore(parse(settings.metrics, allow_plaintext=settings.allow_plaintext), plans, reactor)
-    raise StartError(f"`metrics` is whisper, off, or influxdb://…, not {settings.metrics.partition(':')[0][:40]!r}")
+    folder = Path(settings.data_dir).resolve() / FOLDER
+    return WhisperStore(folder, plans, Threads(reactor), wall)
 
 
 def _owner(data_dir: Path) -> str:

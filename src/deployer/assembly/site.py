@@ -209,7 +209,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
         [
             AboutRoutes(describe_api, ground.meter.text),
             ErrorRoutes(),
-            HealthRoutes(_trouble(ground), ground.memory, lambda: hub.closed),
+            HealthRoutes(_trouble(ground), ground.memory, lambda: hub.closed, ground.metrics_wait),
             AgentRoutes(agents, Fleet(agents, hosts), wall),
             ActivityRoutes(agents, activities, jobs),
             AssignmentRoutes(agents, activities, jobs),

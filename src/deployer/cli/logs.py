@@ -1,21 +1,19 @@
 """`deployer logs`."""
 
-import re
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from deployer.cli.attend import as_line
 from deployer.cli.completion import JOB
 from deployer.cli.jobname import job_id as known
-from deployer.cli.logsearch import Asked, show
+from deployer.cli.logsearch import Asked, levels, show
 from deployer.cli.logsearch import follow as follow_all
 from deployer.cli.merge import MOST_FOLLOWED, Said, followed, merged, short_ids
 from deployer.cli.options import Common, common
 from deployer.cli.output import Printer, document
+from deployer.cli.spans import Past
 from deployer.client.records import Message
-
-_SPAN: Final = re.compile(r"[0-9]{1,9}[smhdw]", re.ASCII)
 
 
 @click.command("logs")
@@ -25,10 +23,10 @@ _SPAN: Final = re.compile(r"[0-9]{1,9}[smhdw]", re.ASCII)
 @click.option("--host", "-H", metavar="HOST", help="Only of this host: a name, or an agent as 1:1.")
 @click.option("--domain", "-d", metavar="D", help="Only of this domain; `syslog` is what came by syslog.")
 @click.option("--name", "-n", metavar="N", help="Only of jobs or programs of this name.")
-@click.option("--level", "-l", metavar="L", help="Only of these levels, as 7-9 or 1,2.")
+@click.option("--level", "-l", metavar="L", help="Only of these levels, as 7-9, 1,2 or warning,error.")
 @click.option("--text", "-g", metavar="TEXT", help="Only what has this in it, whatever the case of its letters.")
-@click.option("--from", "since", metavar="TIME", help="All from then on, as 2026-11-23T00:00:00Z, or -15m.")
-@click.option("--to", "until", metavar="TIME", help="Before then.")
+@click.option("--from", "since", type=Past(), help="All from then on: as 2026-11-23T00:00:00Z, 14:30, or -15m.")
+@click.option("--to", "until", type=Past(), help="Before then.")
 @click.option("--limit", type=click.IntRange(1), help="How many of the newest (100; all with --from).")
 @common
 def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **asked: Any) -> None:
@@ -38,18 +36,15 @@ def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **
 
     Each line says on which host, and of several jobs of which.
     """
-    wanted = Asked(**asked | {name: _moment(asked[name]) for name in ("since", "until")})
+    if asked["level"] is not None:
+        asked["level"] = levels(asked["level"])
+    wanted = Asked(**asked)
     if not ids:
         (follow_all if follow else show)(told, wanted)
         return
     if wanted != Asked():
         raise click.UsageError("messages of jobs that are named are shown as they are: leave out the ids to search")
     _of_jobs(told, ids, follow=follow, times=times)
-
-
-def _moment(text: str | None) -> str | None:
-    """A time, or a span before now, as a master takes it."""
-    return f"-{text}" if text is not None and _SPAN.fullmatch(text) else text
 
 
 def _of_jobs(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool) -> None:

@@ -1,5 +1,6 @@
 """What `deployer logs` shows without ids: messages of all hosts, searched and followed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from deployer.client.client import Client
 from deployer.client.records import Document, Dropped
 
 USUAL = 100
+_NUMBERS = {name: number for number, name in NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,12 @@ class Asked:
 
 
 def show(told: Common, asked: Asked) -> None:
-    """The newest, in the order in which they came; from a time on all of them."""
+    """The newest, in the order in which they came; from a time on all of them, or with `limit` the newest of these."""
     client = told.client()
-    limit = asked.limit or (None if asked.since else USUAL)
-    if asked.since:
-        found = client.logs(limit=limit, since=asked.since, to=asked.until, order="asc", **asked.which)
-        _print(told, found)
+    if asked.since and not asked.limit:
+        _print(told, client.logs(limit=None, since=asked.since, to=asked.until, order="asc", **asked.which))
         return
-    newest = list(client.logs(limit=limit, to=asked.until, **asked.which))
+    newest = list(client.logs(limit=asked.limit or USUAL, since=asked.since, to=asked.until, **asked.which))
     _print(told, newest[::-1])
 
 
@@ -84,6 +84,11 @@ def _print(told: Common, found: Iterable[Document]) -> None:
             line(one)
         else:
             click.echo(plain(one))
+
+
+def levels(text: str) -> str:
+    """Levels as a master takes them, where they are named as they are shown: `warning,error`, `7-critical`. Pure."""
+    return re.sub("[a-z]+", lambda name: str(_NUMBERS.get(name[0], name[0])), text.lower())
 
 
 def plain(one: Document) -> str:

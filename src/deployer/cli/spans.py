@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from typing import Final
 
 import click
@@ -11,6 +12,7 @@ import click
 FOREVER: Final = -1
 _SECONDS: Final[Mapping[str, int]] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN: Final = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,6})?)([smhd]?)", re.ASCII)
+_DAYS: Final[Mapping[str, int]] = {"today": 0, "yesterday": 1}
 _NO_SPAN: Final = "{!r} is no time as 30, 90s, 5m, 2h or 1d"
 
 
@@ -68,3 +70,32 @@ class Moment(click.ParamType[str]):
             self.fail(
                 f"{value!r} is neither a time as 2027-01-01T00:00:00Z nor one from now on as 5m, 2h, 1d", param, ctx
             )
+
+
+class Past(click.ParamType[str]):
+    """A time as of ISO 8601, ours where it names no zone, or of today where it names no day; or before now, as -15m."""
+
+    name = "TIME"
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: epoch seconds."""
+        self._wall = wall
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """In UTC, as the API takes it."""
+        span = seconds(value.removeprefix("-"))
+        try:
+            at = self._moment(value) if span is None else datetime.fromtimestamp(self._wall() - span, UTC)
+            return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        except (ValueError, OverflowError, OSError):
+            self.fail(
+                f"{value!r} is neither a time as 2026-11-23T00:00:00Z or 14:30 nor one as -15m", param, ctx
+            )
+
+    def _moment(self, value: str) -> datetime:
+        today = datetime.fromtimestamp(self._wall()).astimezone().date()
+        if value in _DAYS:
+            return datetime.combine(today - timedelta(days=_DAYS[value]), clock_time())
+        if ":" in value and "-" not in value and "T" not in value:
+            return datetime.combine(today, clock_time.fromisoformat(value))
+        return datetime.fromisoformat(value)

@@ -26,14 +26,19 @@ class Welcome(Struct, frozen=True):
 
 
 class HealthRoutes:
-    """`/livez`, `/readyz`, `/`. `trouble()`: what keeps this master from working, None when nothing does."""
+    """`/livez`, `/readyz`, `/`.
+
+    `trouble()`: what keeps this master from working, `waits()`: what it does later; None when there is nothing.
+    """
 
     def __init__(
         self,
         trouble: Callable[[], Awaitable[str | None]],
         memory: Callable[[], float],
         stopping: Callable[[], bool],
+        waits: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._waits = waits
         self._trouble = trouble
         self._stopping = stopping
         self._memory = memory
@@ -53,6 +58,8 @@ class HealthRoutes:
         if self._memory() >= limits.MEMORY_REFUSAL:
             return Answer(Health("redis is full: new jobs are refused"), 503)
         warnings = [f"redis uses {self._memory():.0%} of its memory"] if self._memory() >= limits.MEMORY_WARNING else []
+        if (waits := self._waits()) is not None:
+            warnings.append(waits)
         return Answer(Health("ok", warnings))
 
     @endpoint("GET", "/", needs=Permission.PUBLIC, returns=Welcome)

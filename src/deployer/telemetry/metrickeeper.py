@@ -77,6 +77,8 @@ class MetricKeeper:
         self.stored = 0
         self.strange = 0
         self.failures = 0
+        self.waits: str | None = None
+        """Why numbers wait in Redis now; None when they do not."""
         self._told = 0.0
         self._began: float | None = None
 
@@ -110,6 +112,7 @@ class MetricKeeper:
         except UnavailableError as error:
             self._note(error)
             return False
+        self.waits = None
         await self._points.stored(company, batch.ids)
         self._merged.pop(company, None)
         self.stored += sum(map(len, batch.rows.values()))
@@ -118,6 +121,7 @@ class MetricKeeper:
     def _note(self, error: UnavailableError) -> None:
         """Once a minute: it is tried again each second."""
         self.failures += 1
+        self.waits = "numbers wait in Redis: the metric store takes none now, and the log says why"
         if abs(self._wall() - self._told) >= TELL_S:
             self._told = self._wall()
             self.log.error("numbers wait in Redis: {why}", why=str(error))

@@ -1,12 +1,9 @@
 """InfluxDB: 1.x, and 2.x by its 1.x interface. Any number of masters may write to one and read from it (DESIGN 3)."""
 
-import base64
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
@@ -14,7 +11,7 @@ from twisted.logger import Logger
 from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
-from deployer.errors import StartError, UnavailableError
+from deployer.errors import UnavailableError
 from deployer.kit.cancelling import cancellable
 from deployer.kit.http.body import Body, collect
 from deployer.kit.threads import Threads
@@ -23,56 +20,14 @@ from deployer.model.slots import Rows, parts
 from deployer.model.storage import Plans
 from deployer.protocol.stats import How
 from deployer.stores.metrics import influxlines
+from deployer.stores.metrics.influxaddress import Address
 from deployer.stores.metrics.store import width
 
-DEFAULT_PORT: Final = 8086
 DEADLINE_S: Final = 10.0
 SERIES_A_POST: Final = 2000
 PATHS_A_QUERY: Final = 100
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _LOST: Final = (ResponseFailed, RequestTransmissionFailed, ConnectError, ConnectionClosed, DNSLookupError)
-
-
-class Address(Struct, frozen=True):
-    """`url`: scheme, host and port; `authorization`: a header's value, or none."""
-
-    url: str
-    database: str
-    authorization: str = ""
-
-
-def parse(url: str, *, allow_plaintext: bool = False) -> Address:
-    """Read `influxdb://[user:password@]host[:port]/database`, `influxdbs://` with TLS. StartError."""
-    try:
-        its = urlsplit(url)
-    except ValueError:
-        raise StartError("`metrics` has no usable host") from None
-    database = unquote(its.path.strip("/"))
-    if its.scheme not in {"influxdb", "influxdbs"} or not its.hostname or not database or "/" in database:
-        raise StartError("`metrics` must be influxdb://[user:password@]host[:port]/database, influxdbs://…, or off")
-    if its.scheme == "influxdb" and not allow_plaintext and not _is_loopback(its.hostname):
-        raise StartError(f"the InfluxDB at {its.hostname} is not on this host: use influxdbs://, or allow_plaintext")
-    try:
-        port = its.port or DEFAULT_PORT
-    except ValueError:
-        raise StartError("`metrics` has no usable port") from None
-    scheme = "https" if its.scheme == "influxdbs" else "http"
-    host = f"[{its.hostname}]" if ":" in its.hostname else its.hostname
-    return Address(f"{scheme}://{host}:{port}", database, _basic(its.username, its.password))
-
-
-def _basic(user: str | None, password: str | None) -> str:
-    if user is None and password is None:
-        return ""
-    pair = f"{unquote(user or '')}:{unquote(password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class InfluxStore:

@@ -24,6 +24,8 @@ from deployer.model.storage import Plan, Plans
 from deployer.protocol.stats import How
 from deployer.stores.metrics.store import width
 
+_NO_ROOM: Final = "there is no room for a new file"
+"""What whisper's own error means, which says `fallocate` and no more."""
 SERIES_A_TURN: Final = 500
 """Written by one thread at once, so that readers get one in between."""
 MAX_PART_CHARS: Final = 200
@@ -53,7 +55,7 @@ class WhisperStore:
             try:
                 await self._threads.run(self._write, company, part, hows)
             except OSError as error:
-                raise UnavailableError(f"metrics cannot be written: {error.strerror}") from error
+                raise UnavailableError(f"metrics cannot be written: {error.strerror or _NO_ROOM}") from error
 
     def _write(self, company: str, rows: Rows, hows: Mapping[str, How]) -> None:
         for series, points in rows.items():

@@ -88,9 +88,7 @@ class Past(click.ParamType[str]):
             at = self._moment(value) if span is None else datetime.fromtimestamp(self._wall() - span, UTC)
             return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r} is neither a time as 2026-11-23T00:00:00Z or 14:30 nor one as -15m", param, ctx
-            )
+            self.fail(f"{value!r} is neither a time as 2026-11-23T00:00:00Z or 14:30 nor one as -15m", param, ctx)
 
     def _moment(self, value: str) -> datetime:
         today = datetime.fromtimestamp(self._wall()).astimezone().date()

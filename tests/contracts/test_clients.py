@@ -168,6 +168,16 @@ class ClientContract:
         assert (await client("submit", "ping", {}, target="1:1")).id == "j1"
         assert client.waits == [7.0, 7.0]
 
+    @pytest.mark.parametrize(("status", "asked"), [(503, 15), (429, 60)])
+    async def test_a_master_that_asks_to_wait_for_ever_is_not_waited_for(
+        self, master: ScriptedMaster, client: Either, status: int, asked: int
+    ) -> None:
+        problem = answer({"code": "away", "detail": "the database is not there"}, status, Retry_After="1")
+        master.on("GET /api/v1/jobs/j1", *[problem] * 100)
+        with pytest.raises(ApiError, match="the database is not there"):
+            await client("job", "j1")
+        assert len(master.asked) == asked + 1
+
     @pytest.mark.parametrize("after", ["3600", "soon", "-1", ""])
     async def test_a_busy_master_that_asks_for_too_much_is_an_error(
         self, master: ScriptedMaster, client: Either, after: str

@@ -120,9 +120,8 @@ class Transport:
                 wait = again
             else:
                 wait = asked_to_wait(response.status, response.headers.get("Retry-After", ""), self._timeout_s)
-                if not wait:
+                if not wait or not patience.extend(wait, response.status):
                     return response, answer
-                patience.extend(wait)
             self._pause(wait)
 
     def _send(

@@ -129,9 +129,8 @@ class TreqTransport:
             else:
                 after = response.headers.getRawHeaders("retry-after", [""])[0]
                 wait = asked_to_wait(response.code, after, self._timeout_s)
-                if not wait:
+                if not wait or not patience.extend(wait, response.code):
                     return response, answer
-                patience.extend(wait)
             await self.pause(wait)
 
     async def _send(self, method: str, target: str, body: object, headers: Mapping[str, str]) -> Any:

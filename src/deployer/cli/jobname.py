@@ -7,6 +7,8 @@ from deployer.client.client import Client
 from deployer.client.errors import ApiError
 
 LAST: Final = "@last"
+_READS: Final = frozenset({"get_msgs"})
+"""What is asked of an agent when a log is read: nobody means these by their last job."""
 LEAST: Final = 8
 """So much of an id is needed."""
 
@@ -31,7 +33,7 @@ def job_id(client: Client, word: str) -> str:
 
 def _last(client: Client) -> str:
     user = str(client.get("/api/v1/user").get("user") or "")
-    found = next(iter(client.jobs(limit=1, user=user)), None)
+    found = next((job for job in client.jobs(limit=NEWEST, user=user) if job.cmd not in _READS), None)
     if found is None:
         raise _none(f"{LAST}: {user} has no jobs")
     return found.id

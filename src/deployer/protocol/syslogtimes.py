@@ -1,7 +1,7 @@
 """Times as senders of syslog write them, in epoch milliseconds. Pure; None for what is no time.
 
 A time of RFC 3164 has neither a year nor a zone: it is taken in the zone of the master that receives it, as rsyslog
-does, and in the year that puts it nearest to its reception, so that what was sent on 31 December is not of next year.
+does, and in the last year in which it is at most a day ahead: what was sent on 31 December is not of next year.
 """
 
 import re
@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 DAY_MS: Final = 86_400_000
+AHEAD_MS: Final = 3 * DAY_MS // 2
+"""Behind the middle of the day: what may be ahead, as clocks are wrong."""
 LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -63,8 +65,8 @@ def _bsd(text: str, received_day: int, offset_s: int) -> int | None:
     if not found:
         return None
     middle = received_day * DAY_MS + DAY_MS // 2
-    nearest = min(found, key=lambda ms: abs(ms - middle))
-    return max(0, nearest - offset_s * 1000 + (_ms(fraction) if fraction else 0))
+    latest = max([ms for ms in found if ms <= middle + AHEAD_MS] or found)
+    return max(0, latest - offset_s * 1000 + (_ms(fraction) if fraction else 0))
 
 
 def _ms_of(year: int, month: int, day: int, clock: Sequence[str]) -> int | None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -152,6 +153,25 @@ def test_top_prints_tables_where_there_is_no_terminal(master: ScriptedMaster, cl
     assert [line.split()[4] for line in lines[8:11]] == ["a\\x1b]0;x\\x07", "b", "c"]
     assert " ".join(lines[9].split()[5:]) == "3 12.5 1.5 KiB 4 5 6 0 B 7 B 8 B 2.0 GiB"
     assert "GET /api/v1/agents/1:3/stats" not in master.methods()
+
+
+def test_top_shows_how_busy_hosts_were(master: ScriptedMaster, cli: Cli) -> None:
+    fleet(master)
+    series = {"name": "agents.1.1.host.cpu.total", "values": [None, *(10.0 * step for step in range(10))]}
+    master.on("GET /api/v1/metrics", answer({"items": [series]}))
+    web, evil, _ = cli("top", "-n", "2", "--interval", "0.1").stdout.splitlines()[3:6]
+    assert re.search(r"42\.0 +▁▁▂▃▄▅▅▆▇|42\.0 +▁▁▂▃▄▅▅▆", web)
+    assert "▁" not in evil
+    asked = [method for method in master.methods() if "metrics" in method]
+    assert len(asked) == 1
+    assert "target=agents.1.1.host.cpu.total&target=agents.1.2.host.cpu.total&from=-15min" in asked[0]
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_top_does_without_trends_where_there_are_none(master: ScriptedMaster, cli: Cli, status: int) -> None:
+    fleet(master)
+    master.on("GET /api/v1/metrics", answer({}, status))
+    assert cli("top", "-n", "1").exit_code == 0
 
 
 @pytest.mark.parametrize(

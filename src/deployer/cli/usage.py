@@ -1,10 +1,11 @@
 """What hosts and processes consume, as lines of tables. Any number may be missing. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+from deployer.cli.trend import trend
 from deployer.cli.units import count, duration, exact, size, tenth
 from deployer.client.records import Agent, AgentStats, Process
 
@@ -26,13 +27,28 @@ _NUMBERS: Final[tuple[tuple[str, str, Format], ...]] = (
 )
 PROCESS_TITLES: Final = ("AGENT", "PID", "USER", "DOMAIN", "NAME", *(title for title, _, _ in _NUMBERS))
 ENDED_TITLES: Final = (*PROCESS_TITLES[:5], "STATUS", "CODE", "STARTED", "ENDED")
-HOST_TITLES: Final = ("AGENT", "HOST", "STATE", "CPU%", "LOAD", "MEMORY", "DISK", "IN/S", "OUT/S", "PROCS", "UP", "AGE")
+HOST_TITLES: Final = (
+    "AGENT",
+    "HOST",
+    "STATE",
+    "CPU%",
+    "TREND",
+    "LOAD",
+    "MEMORY",
+    "DISK",
+    "IN/S",
+    "OUT/S",
+    "PROCS",
+    "UP",
+    "AGE",
+)
 TO_THE_RIGHT: Final = frozenset({"CPU%", "LOAD", "MEMORY", "IN/S", "OUT/S", "UP", "AGE", "PID", *PROCESS_TITLES[5:]})
 """Titles of columns of numbers."""
-HOST_SPARE: Final = ("UP", "PROCS", "DISK", "LOAD", "OUT/S", "IN/S", "AGE")
+HOST_SPARE: Final = ("TREND", "UP", "PROCS", "DISK", "LOAD", "OUT/S", "IN/S", "AGE")
 PROCESS_SPARE: Final = ("USER", "PID", "CONNS", "FDS", "THREADS", "SENT/S", "RECV/S", "READ/S", "WRITE/S", "PROCS")
 """Titles of columns that narrow terminals do without, the first first."""
 
+TREND_CHARS: Final = 10
 SORTS: Final = ("cpu", "memory", "name")
 
 
@@ -42,6 +58,8 @@ class HostUse:
 
     agent: Agent
     stats: AgentStats | None
+    cpu: Sequence[float | None] = ()
+    """The cpu in per cent, of the last quarter of an hour where the master keeps it."""
 
     @property
     def values(self) -> Values:
@@ -72,6 +90,7 @@ def host_row(host: HostUse, now: float) -> Row:
         agent.hostname,
         agent.state,
         tenth(values.get("cpu.total")),
+        trend(host.cpu, TREND_CHARS, (0.0, 100.0)),
         tenth(values.get("load.1")),
         "/".join(filter(None, (size(values.get("memory.used")), size(values.get("memory.total"))))),
         fullest(values),

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from deployer.cli import exits
+from deployer.cli.trends import Trends
 from deployer.cli.usage import HostUse
 from deployer.client.client import Client
 from deployer.client.errors import ApiError, ClientError, Unreachable
@@ -48,6 +49,7 @@ class Watch:
         self._stats: dict[tuple[int, int], AgentStats | None] = {}
         self._asked: dict[tuple[int, int], int] = {}
         self._round = 0
+        self._trends = Trends(client, wall)
 
     def look(self) -> View:
         """The view of now; ApiError when this user may not look."""
@@ -68,7 +70,10 @@ class Watch:
         self._stats = {number: stats for number, stats in self._stats.items() if number in known}
         self._asked = {number: when for number, when in self._asked.items() if number in known}
         self._ask([agent for agent in agents if agent.state not in SILENT])
-        hosts = [HostUse(agent, self._stats.get(_number(agent))) for agent in agents[:MAX_HOSTS]]
+        self._trends.look([agent for agent in agents if agent.state not in SILENT])
+        hosts = [
+            HostUse(agent, self._stats.get(_number(agent)), self._trends.of(agent)) for agent in agents[:MAX_HOSTS]
+        ]
         return View(hosts, processes[:MAX_PROCESSES], self._wall(), cut)
 
     def _ask(self, agents: list[Agent]) -> None:

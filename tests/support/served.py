@@ -131,6 +131,7 @@ class Served:
             webhook_networks=self.webhook_networks,
             source=self.source,
             store=self.keep,
+            posted=self.keep,
         )
         self.subscriber.start()
         endpoint = serverFromString(self.clock, "tcp:0:interface=127.0.0.1")

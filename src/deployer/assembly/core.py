@@ -79,6 +79,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     metric_trouble: Callable[[], str | None] = lambda: None
     metrics_wait: Callable[[], str | None] = lambda: None
     store: Store = discard
+    posted: Store = discard
     levels: LevelCounts = msgspec.field(default_factory=LevelCounts)
 
 

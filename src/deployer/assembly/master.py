@@ -134,6 +134,7 @@ class Master(Service):
             webhook_networks=webhook_networks(self._settings),
             source=metrics.source,
             store=metrics.keep,
+            posted=metrics.keep_posted,
             metric_trouble=lambda: metrics.keeper.trouble,
             metrics_wait=lambda: metrics.keeper.waits,
         )

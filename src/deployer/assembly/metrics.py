@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from deployer.config import FILES, OFF, MasterSettings, influxdb, storage_plans
 from deployer.dispatch.upkeep import Upkeep
-from deployer.errors import NoSpaceError, UnavailableError
+from deployer.errors import NoSpaceError, NotFoundError, UnavailableError
 from deployer.kit.clock import WallClock
 from deployer.kit.threads import Threads
 from deployer.model.levelcounts import LevelCounts
-from deployer.model.series import Datum
+from deployer.model.series import Datum, Source
 from deployer.model.storage import Plans
 from deployer.rest.meter import Meter
 from deployer.stores.installation import Installations
@@ -29,6 +29,7 @@ from deployer.stores.redis import Redis
 from deployer.telemetry.metrickeeper import MetricKeeper, Shelf
 from deployer.telemetry.metricsource import MetricSource, NoMetrics
 from deployer.telemetry.ownmetrics import OwnMetrics
+from deployer.telemetry.readings import NoSource
 
 FOLDER: Final = "metrics"
 LOOK_S: Final = 5.0
@@ -41,12 +42,18 @@ class Metrics(Struct, frozen=True):
 
     shelf: Shelf
     keeper: MetricKeeper
-    source: MetricSource
+    source: Source
 
     async def keep(self, company: str, data: Sequence[Datum]) -> None:
         """Take numbers of what is no agent; without a store they are let go."""
         if not isinstance(self.shelf.store, NoMetrics):
             await self.shelf.points.spool(company, data)
+
+    async def keep_posted(self, company: str, data: Sequence[Datum]) -> None:
+        """The same of what is posted; NotFoundError without a store, since there is somebody to be told."""
+        if isinstance(self.shelf.store, NoMetrics):
+            raise NotFoundError("no metrics are kept here: the setting `metrics` is off")
+        await self.keep(company, data)
 
     async def stop(self) -> None:
         """Another master may go on."""
@@ -62,7 +69,7 @@ def build_metrics(settings: MasterSettings, redis: Redis, reactor: Any, wall: Wa
     shelf = Shelf(Points(redis), index, store, plans, settings.metrics == FILES)
     turn = Turn(redis, _owner(Path(settings.data_dir).resolve()))
     keeper = MetricKeeper(shelf, turn, Installations(redis).companies, wall)
-    return Metrics(shelf, keeper, MetricSource(index, store))
+    return Metrics(shelf, keeper, NoSource() if settings.metrics == OFF else MetricSource(index, store))
 
 
 def _store(settings: MasterSettings, plans: Plans, reactor: Any, wall: WallClock) -> MetricStore:

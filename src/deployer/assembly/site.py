@@ -269,7 +269,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
             "points_displaced": point_intake.displaced,
         },
     )
-    writes = Writes(ground.store, authenticator, auditor, ground.meter.begin, clock=clock, wall=wall)
+    writes = Writes(ground.posted, authenticator, auditor, ground.meter.begin, clock=clock, wall=wall)
     ground.meter.watch_counts("written", "Lines that were posted to /write", "what", lambda: writes.counts)
     routes = {**enrolment.routes(refuse, require), **writes.routes()}
     return Root(api.klein, routes, lambda parts: longpoll.resource(parts) or graphite.find(parts))

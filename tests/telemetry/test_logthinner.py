@@ -152,3 +152,16 @@ async def test_what_others_have_written_under_our_names_ends_nothing(seeded: See
     assert await read(seeded, "log.other.x") == [(0, 9)]
     if wrong != "a string":
         assert (await read(seeded, "log.a.b"))[0] == (1, 9)
+
+
+async def test_streams_of_an_earlier_release_are_found_and_thinned_too(seeded: Seeded) -> None:
+    logs = Logs(seeded.redis)
+    await logs.append(COMPANY, [said("log.a.b", 1, 9)])
+    await seeded.redis.call("DEL", f"{PREFIX}logs:at", f"{PREFIX}logs:first:0")
+    assert await logs.streams(COMPANY, 0, 10) == []
+    await passed(seeded, 5)
+    works = thinner(seeded, OLD)
+    while await works.round():
+        pass
+    assert [name for name, _ in await logs.streams(COMPANY, 0, 10)] == ["log.a.b"]
+    assert await read(seeded, "log.a.b") == [(1, 9)]

@@ -112,6 +112,23 @@ class Logs:
         open_, kept = (_scores(one) for one in found)
         return open_, kept
 
+    async def index(self, company: str) -> int:
+        """Know when streams of an earlier release began and last grew; how many there were."""
+        prefix = keys.prefix(company)
+        streams, known = await self._redis.reads(
+            [("ZRANGE", f"{prefix}logs", 0, -1), ("ZRANGE", f"{prefix}logs:at", 0, -1)]
+        )
+        unknown = sorted(set(streams) - set(known))
+        for stream in unknown:
+            ends = await self._redis.reads(
+                [("XRANGE", stream, BEGIN, END, "COUNT", 1), ("XREVRANGE", stream, END, BEGIN, "COUNT", 1)]
+            )
+            for index, found in zip(("logs:first:0", "logs:at"), ends, strict=True):
+                if found:
+                    ms = found[0][0].partition(b"-")[0]
+                    await self._redis.call("ZADD", f"{prefix}{index}", "NX", ms, stream)
+        return len(unknown)
+
     async def due(self, company: str, tier: int, before_ms: int, count: int) -> list[str]:
         """Streams whose oldest entry in a tier was stored before a time."""
         index = f"{keys.prefix(company)}logs:first:{tier}"

@@ -39,6 +39,7 @@ class LogThinner:
         self._companies = companies
         self._schedule = schedule
         self._most = most_bytes
+        self._indexed: set[str] = set()
         self.left_out = 0
         self.bytes = 0
 
@@ -48,6 +49,9 @@ class LogThinner:
             return False
         moves = 0
         for company in await self._companies():
+            if company not in self._indexed:
+                await self._logs.index(company)
+                self._indexed.add(company)
             moves = max(moves, await self._age(company), await self._trim(company))
         return moves > 0
 

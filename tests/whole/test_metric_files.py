@@ -1,6 +1,7 @@
 """The real programs: numbers of hosts, jobs and the master itself end in files, or in InfluxDB, and are kept by one."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,23 @@ import whisper  # type: ignore[import-untyped]
 
 from support.influx import running_influx
 from support.masters import Masters
-from support.programs import Fleet
+from support.programs import Fleet, fleet
 from support.wait import until
+
+MASTER = 'storage_schemas = [{ pattern = ".", retentions = "1s:1h,30s:1d" }]\n'
+"""Whatever comes is stored each second."""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Fleet]:
+    files = {"master.toml": MASTER, "agent.toml": "stats_interval = 1\n"}
+    for name, text in files.items():
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(text)
+    with fleet(tmp_path) as made:
+        made.start_master(f"--config={tmp_path / 'master.toml'}")
+        made.start_agent(1, "--config", str(tmp_path / "agent.toml"))
+        yield made
 
 
 def test_numbers_of_hosts_and_of_the_master_end_in_files(running: Fleet) -> None:
@@ -47,7 +63,10 @@ def test_several_masters_keep_numbers_in_one_influxdb(tmp_path: Path) -> None:
         try:
             for number in (1, 2):
                 masters.start(number, DEPLOYER_METRICS=f"influxdb://127.0.0.1:{influx.port}/deployer")
-            masters.start_agent(1, masters.urls[2])
+            settings = tmp_path / "agent.toml"
+            settings.touch(mode=0o600)
+            settings.write_text("stats_interval = 1\n")
+            masters.start_agent(1, masters.urls[2], "--config", str(settings))
             query = 'SELECT last("value") FROM deployer.autogen."agents.1.1.host.cpu.total"'
             until(lambda: b'"values"' in influx.ask(query), what="numbers in InfluxDB", deadline_s=120)
         finally:

@@ -337,6 +337,8 @@ async def test_bodies_and_methods_that_are_not_taken_are_refused(served: Served)
     for body in (b"target=%ff", b"target=\xff", b"&".join([b"target=a"] * 2000)):
         assert (await served.ask("POST", "/graphite/render", data=body, headers=FORM)).status == 400
     assert (await served.ask("POST", "/graphite/events/", data=b"what=a", headers=FORM)).status == 400
+    event = b'{"what": "deploy", "tags": ["a"]}'
+    assert (await served.ask("POST", "/graphite/events/", data=event, headers=FORM)).status == 200
 
 
 async def test_requests_are_measured_by_route(served: Served) -> None:

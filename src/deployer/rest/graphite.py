@@ -198,6 +198,8 @@ def _asked(request: Request, part: str) -> Asked:
         parameters[_text(name)] = [_text(value) for value in values]
     raw: bytes = request.content.read()  # type: ignore[union-attr]  # there is content once the request is complete
     kind = _kind(request) if raw else _FORM
+    if raw.startswith(b"{"):  # curl -d says that it is a form
+        kind = _JSON
     if kind == _FORM:
         for name, value in _form(raw):
             parameters.setdefault(name, []).append(value)

@@ -18,6 +18,7 @@ from deployer.stores.metrics.whisper import WhisperStore
 from deployer.stores.points import Points
 from deployer.telemetry.metrickeeper import MetricKeeper, Shelf
 from deployer.telemetry.metricsource import MetricSource
+from support.failures import LoggedFailures
 from support.seeded import COMPANY, Seeded
 
 NOW = 1_795_900_000
@@ -32,10 +33,13 @@ class Ledger:
         self.rows: Rows = {}
         self.removed: list[str] = []
         self.away = False
+        self.bug = False
 
     async def write(self, company: str, rows: Rows, hows: Mapping[str, How]) -> None:
         assert company == COMPANY
         assert set(rows) <= set(hows)
+        if self.bug:
+            raise ValueError("a bug")
         if self.away:
             raise UnavailableError("it is away")
         for series, points in rows.items():
@@ -210,3 +214,16 @@ async def test_a_slot_that_another_master_has_begun_is_gone_on_with(seeded: Seed
     assert {name: points[0][1] for name, points in ledger.rows.items()} == {
         "sum": 6.0, "min": 2.0, "max": 4.0, "last": 2.0, "average": 3.0,
     }  # fmt: skip
+
+
+async def test_what_goes_wrong_with_one_company_does_not_stop_the_others(
+    seeded: Seeded, ledger: Ledger, logged_failures: LoggedFailures
+) -> None:
+    kept = Kept(seeded, ledger)
+    ledger.bug = True
+    await kept.points.spool(COMPANY, [Datum("a", AT, 1.0, "sum")])
+    assert not await kept.keeper.round()
+    assert len(logged_failures.flush(ValueError)) == 1
+    ledger.bug = False
+    await kept.all()
+    assert ledger.rows == {"a": [(AT, 1.0)]}

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from deployer.errors import UnavailableError
+from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import WallClock
 from deployer.model import retention
 from deployer.model.metricnames import agent_series
@@ -25,8 +26,10 @@ from deployer.stores.metrics.store import MetricStore
 from deployer.stores.metrics.turn import Turn
 from deployer.stores.points import PointEntry, Points
 
-ENTRIES: Final = 8
-"""Taken at once: half a megabyte, a few milliseconds of the reactor."""
+ENTRIES: Final = 16
+"""Read at once: at most one megabyte, and those of usual agents are a few kilobytes each."""
+TOGETHER: Final = 2000
+"""Points that are merged at once, some milliseconds of the reactor; what else was read comes next."""
 DAY_S: Final = 86400
 ROUNDS: Final = 100
 TELL_S: Final = 60.0
@@ -100,8 +103,19 @@ class MetricKeeper:
             return False
         if self._began is None:
             self._began = self._wall()
-        moved = [await self._move(company) for company in await self._companies()]
+        moved = [await self._survive(company) for company in await self._companies()]
         return any(moved)
+
+    async def _survive(self, company: str) -> bool:
+        """What goes wrong with the numbers of one company is no matter of the others."""
+        try:
+            return await self._move(company)
+        except (CancelledError, UnavailableError, NoSpaceError):
+            raise
+        except Exception:  # noqa: BLE001 (whatever it was, the next round comes)
+            self.failures += 1
+            self.log.failure("numbers of company {company} cannot be stored", company=company)
+            return False
 
     async def _move(self, company: str) -> bool:
         try:
@@ -131,7 +145,12 @@ class MetricKeeper:
         if not entries:
             return None
         now = self._wall()
-        data = [one for entry in entries for one in self._data(entry) if retention.is_timely(one.at, now)]
+        data: list[Datum] = []
+        for taken, entry in enumerate(entries, start=1):
+            data += [one for one in self._data(entry) if retention.is_timely(one.at, now)]
+            if len(data) >= TOGETHER:
+                entries = entries[:taken]
+                break
         hows = await self._index.admit(company, {one.series: one.how for one in data}, int(now // DAY_S))
         slots = self._slots.setdefault(company, Slots(lambda series: self._plans.plan(series).step, self._how))
         data = [one for one in data if one.series in hows]

@@ -57,12 +57,14 @@ def test_json_is_one_document(master: ScriptedMaster, cli: Cli) -> None:
 def test_logs_are_followed_and_what_was_dropped_is_said(master: ScriptedMaster, cli: Cli) -> None:
     told = [f"id: {n}-0.0.00000000\ndata: {json.dumps({**MESSAGE, 'data': f'line {n}'})}\n\n" for n in (1, 2)]
     dropped = 'event: dropped\ndata: {"count":7}\n\n'
-    master.on("GET /api/v1/logs", stream(told[0], dropped, told[1], lost=True), answer({"title": "gone"}, 404))
+    gone = answer({"title": "gone"}, 404)
+    master.on("GET /api/v1/logs", page(MESSAGE), stream(told[0], dropped, told[1], lost=True), gone)
     shown = cli("logs", "-f", "-l", "8")
-    assert [line.rpartition("  ")[2] for line in shown.stdout.splitlines()] == ["error: line 1", "error: line 2"]
+    lines = [line.rpartition("  ")[2] for line in shown.stdout.splitlines()]
+    assert lines[1:] == ["error: line 1", "error: line 2"]
     assert "7 messages were dropped here" in shown.stderr
     assert shown.exit_code == 4
-    last = {name.lower(): its for name, its in master.asked[1].headers.items()}
+    last = {name.lower(): its for name, its in master.asked[2].headers.items()}
     assert last["last-event-id"] == "2-0.0.00000000"
 
 
@@ -79,3 +81,18 @@ def test_from_a_time_on_the_newest_are_shown_when_only_so_many_are_wanted(master
     assert len(cli("logs", "--from", "-15m", "--limit", "2").stdout.splitlines()) == 2
     assert "order" not in master.methods()[0]
     assert cli("logs", "--from", "last week").exit_code == 2
+
+
+def test_the_job_and_its_agent_are_said_where_they_are_asked_for(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/logs", page(MESSAGE))
+    master.on("GET /api/v1/jobs/0123456789", answer({"id": "0123456789", "state": "OK"}))
+    shown = cli("logs", "-j", "--job", "0123456789").stdout
+    assert shown.startswith("2026-11-28T01:02:03.456Z  web1  1:1  j1  web/nginx")
+    assert "job=0123456789" in master.methods()[-1]
+
+
+def test_where_there_is_nothing_that_is_said(master: ScriptedMaster, cli: Cli) -> None:
+    master.on("GET /api/v1/logs", page())
+    assert "no messages" in cli("logs").stderr
+    assert cli("logs", "-q").stderr == ""
+    assert json.loads(cli("logs", "--json").stdout) == {"items": []}

@@ -239,7 +239,7 @@ def test_no_text_forges_a_line_or_a_formula(text: str) -> None:
     assert line.count(b"\n") == 1
     assert not any(byte < 32 and byte not in b"\t\n" for byte in line)
     (row,) = csv.reader(io.StringIO(as_csv(one).decode(), newline=""))
-    assert len(row) == 9
+    assert len(row) == 11
     assert not row[-1].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 

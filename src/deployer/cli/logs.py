@@ -25,11 +25,15 @@ from deployer.client.records import Message
 @click.option("--name", "-n", metavar="N", help="Only of jobs or programs of this name.")
 @click.option("--level", "-l", metavar="L", help="Only of these levels, as 7-9, 1,2 or warning,error.")
 @click.option("--text", "-g", metavar="TEXT", help="Only what has this in it, whatever the case of its letters.")
+@click.option("--job", type=JOB, metavar="ID", help="Only of this job, as `deployer logs ID` shows it whole.")
+@click.option("--jobs", "-j", is_flag=True, help="Say on which agent and of which job, too.")
 @click.option("--from", "since", type=Past(), help="All from then on: as 2026-11-23T00:00:00Z, 14:30, or -15m.")
 @click.option("--to", "until", type=Past(), help="Before then.")
-@click.option("--limit", type=click.IntRange(1), help="How many of the newest (100; all with --from).")
+@click.option(
+    "--limit", type=click.IntRange(1), help="How many of the newest (100, in front of --follow 10; all with --from)."
+)
 @common
-def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **asked: Any) -> None:
+def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, jobs: bool, **asked: Any) -> None:
     """Search and follow what jobs and hosts say.
 
     With IDs: what these jobs have put out, by time. Without: messages of all hosts, the newest last.
@@ -38,12 +42,14 @@ def command(told: Common, ids: tuple[str, ...], *, follow: bool, times: bool, **
     """
     if asked["level"] is not None:
         asked["level"] = levels(asked["level"])
+    if asked["job"] is not None:
+        asked["job"] = known(told.client(), asked["job"])
     wanted = Asked(**asked)
     if not ids:
-        (follow_all if follow else show)(told, wanted)
+        (follow_all if follow else show)(told, wanted, jobs=jobs)
         return
     if wanted != Asked():
-        raise click.UsageError("messages of jobs that are named are shown as they are: leave out the ids to search")
+        raise click.UsageError("a job that is named is shown as it is: use --job ID to search in it")
     _of_jobs(told, ids, follow=follow, times=times)
 
 

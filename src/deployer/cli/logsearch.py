@@ -12,6 +12,8 @@ from deployer.client.client import Client
 from deployer.client.records import Document, Dropped
 
 USUAL = 100
+IN_FRONT = 10
+"""So many of the last stand in front of what is followed."""
 _NUMBERS = {name: number for number, name in NAMES.items()}
 
 
@@ -24,14 +26,10 @@ class Asked:
     name: str | None = None
     level: str | None = None
     text: str | None = None
+    job: str | None = None
     since: str | None = None
     until: str | None = None
     limit: int | None = None
-
-    @property
-    def is_some(self) -> bool:
-        """Whether anything is asked for."""
-        return any(value is not None for value in (self.host, self.domain, self.name, self.level, self.text))
 
     @property
     def which(self) -> dict[str, str | None]:
@@ -42,21 +40,23 @@ class Asked:
             "name": self.name,
             "level": self.level,
             "text": self.text,
+            "job": self.job,
         }
 
 
-def show(told: Common, asked: Asked) -> None:
+def show(told: Common, asked: Asked, *, jobs: bool) -> None:
     """The newest, in the order in which they came; from a time on all of them, or with `limit` the newest of these."""
     client = told.client()
     if asked.since and not asked.limit:
-        _print(told, client.logs(limit=None, since=asked.since, to=asked.until, order="asc", **asked.which))
+        found = client.logs(limit=None, since=asked.since, to=asked.until, order="asc", **asked.which)
+        _print(told, found, jobs=jobs)
         return
     newest = list(client.logs(limit=asked.limit or USUAL, since=asked.since, to=asked.until, **asked.which))
-    _print(told, newest[::-1])
+    _print(told, newest[::-1], jobs=jobs)
 
 
-def follow(told: Common, asked: Asked) -> None:
-    """What comes from now on, until it is interrupted; with `limit` so many of what there is first."""
+def follow(told: Common, asked: Asked, *, jobs: bool) -> None:
+    """What comes from now on, until it is interrupted, behind the last of what there is."""
     client = told.client()
     if asked.since or asked.until:
         raise click.UsageError("--follow begins now: --limit shows what came last in front of it")
@@ -66,24 +66,27 @@ def follow(told: Common, asked: Asked) -> None:
         elif told.json:
             line(one)
         else:
-            click.echo(plain(one))
+            click.echo(plain(one, jobs=jobs))
 
 
 def _followed(client: Client, asked: Asked) -> Iterator[Document | Dropped]:
-    if asked.limit:
-        yield from list(client.logs(limit=asked.limit, **asked.which))[::-1]
+    yield from list(client.logs(limit=asked.limit or IN_FRONT, **asked.which))[::-1]
     yield from client.follow_logs(after="", **asked.which)
 
 
-def _print(told: Common, found: Iterable[Document]) -> None:
+def _print(told: Common, found: Iterable[Document], *, jobs: bool) -> None:
     if told.json and not told.ndjson:
         document({"items": list(found)})
         return
+    shown = False
     for one in found:
+        shown = True
         if told.ndjson:
             line(one)
         else:
-            click.echo(plain(one))
+            click.echo(plain(one, jobs=jobs))
+    if not shown and not told.quiet and not told.json:
+        say("no messages")
 
 
 def levels(text: str) -> str:
@@ -91,9 +94,13 @@ def levels(text: str) -> str:
     return re.sub("[a-z]+", lambda name: str(_NUMBERS.get(name[0], name[0])), text.lower())
 
 
-def plain(one: Document) -> str:
-    """One line of text: when, where, what said it, its level when it is not plain output, the message."""
+def plain(one: Document, *, jobs: bool = False) -> str:
+    """One line of text: when, where, what said it, its level when it is not plain output, the message.
+
+    `jobs`: the agent and the job, too.
+    """
     where = str(one.get("host") or one.get("agent") or "-")
+    where += f"  {one.get('agent') or '-'}  {one.get('job') or '-'}" if jobs else ""
     what = f"{one.get('jobdomain') or '-'}/{one.get('jobname') or '-'}"
     level = NAMES.get(int(one.get("level") or 0), "")
     said = f"{level}: " if level else ""

@@ -40,7 +40,7 @@ class LoggedMessage(Struct, frozen=True, kw_only=True):
     more: dict[str, str]
 
 
-COLUMNS: Final = ("at", "received", "agent", "host", "job", "jobdomain", "jobname", "level", "data")
+COLUMNS: Final = ("at", "received", "agent", "host", "job", "jobdomain", "jobname", "level", "category", "more", "data")
 
 
 def logged(line: Line, hosts: Mapping[str, str]) -> LoggedMessage:
@@ -72,10 +72,13 @@ def as_ndjson(one: LoggedMessage) -> bytes:
 
 def as_csv(one: LoggedMessage) -> bytes:
     """A row of CSV (RFC 4180). A cell that a spreadsheet would compute has an apostrophe in front (RELIABILITY W10)."""
-    return _row([_cell(str(value)) if (value := getattr(one, name)) is not None else "" for name in COLUMNS])
+    return _row([_cell(getattr(one, name)) for name in COLUMNS])
 
 
-def _cell(text: str) -> str:
+def _cell(value: object) -> str:
+    if value is None or value == {}:
+        return ""
+    text = _encode(value).decode() if isinstance(value, dict) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -123,3 +123,11 @@ async def test_who_is_limited_to_some_agents_writes_no_series_of_the_company(ser
     token = (await served.ask("POST", "/api/v1/tokens", json={"name": "her own", "user": "eve"})).json["token"]
     assert (await write(served, b"a b=1", token=token)).status == 403
     assert not stored(served)
+
+
+async def test_clients_find_out_that_lines_are_taken_here(served: Served) -> None:
+    for method in ("GET", "HEAD"):
+        reply = await served.ask(method, "/ping", token=None)
+        assert (reply.status, reply.body) == (204, b"")
+    reply = await served.ask("POST", "/ping", token=None)
+    assert (reply.status, reply.code) == (405, "method_not_allowed")

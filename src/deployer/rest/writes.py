@@ -42,6 +42,7 @@ LINES_AT_ONCE: Final = 250
 """So many are parsed before others have their turn: about 5 ms."""
 V1: Final = "/write"
 V2: Final = "/api/v2/write"
+PING: Final = "/ping"
 GZIP: Final = 31
 """zlib's number for a body with gzip's header."""
 
@@ -110,7 +111,8 @@ class Writes:
 
     def routes(self) -> dict[bytes, Resource]:
         """The resources, by path."""
-        return {path.encode(): _Write(self._serve, self._begin, path) for path in (V1, V2)}
+        writing = {path.encode(): _Write(self._serve, self._begin, path) for path in (V1, V2)}
+        return {**writing, PING.encode(): _Ping(self._begin)}
 
     async def _serve(self, request: Request, path: str) -> bytes:
         """The answer's body; nothing for 204."""
@@ -209,6 +211,27 @@ def _unpacked(raw: bytes) -> bytes:
     if not unpacking.eof and len(text) <= MAX_BODY_BYTES:
         raise MalformedError("the body is not gzip: it does not end")
     return text
+
+
+class _Ping(Resource):
+    """Where clients of InfluxDB look whether there is one; a token is not asked for there either."""
+
+    isLeaf = True
+
+    def __init__(self, begin: Begin) -> None:
+        Resource.__init__(self)
+        self._begin = begin
+
+    def render(self, request: Request) -> int:
+        """204: there is one that takes lines."""
+        self._begin(PING, "GET", request)
+        if request.method in {b"GET", b"HEAD"}:
+            request.setResponseCode(204)
+            request.finish()
+        else:
+            request.setHeader(b"allow", b"GET, HEAD")
+            refuse(request, MethodNotAllowedError("only GET and HEAD are served here"))
+        return NOT_DONE_YET
 
 
 class _Write(Resource):

@@ -82,7 +82,7 @@ def test_5_when_no_master_answers(cli: Cli, command: tuple[str, ...]) -> None:
         ("agents", "--context", "nope"),
         ("jobs", "--limit", "0"),
         ("ps", "-t", "web"),
-        ("logs",),
+        ("logs", "--limit", "0"),
         ("logout", "nope"),
         ("completion", "tcsh"),
     ],

@@ -56,7 +56,7 @@ NO_SOURCE = NoSource()
 
 
 async def discard(company: str, data: Sequence[Datum]) -> None:
-    """Stands where a metric store will be."""
+    """What nobody keeps."""
 
 
 class Ground(Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class Master(Service):
         self._rounds: list[Rounds] = []
         self._courier: Courier | None = None
         self._metrics: Metrics | None = None
+        self._thinner: LogThinner | None = None
         self._site: HardenedSite | None = None
         self._meter = Meter(reactor)
         self._lag = Lag(reactor)
@@ -209,6 +210,7 @@ class Master(Service):
         lease = Lease(ground.redis, keys.THINNER, new_id(self._wall()), THINNER_MS)
         schedule, most = thinning_schedule(self._settings), self._settings.log_bytes_per_company
         thinner = LogThinner(Logs(ground.redis), lease, Installations(ground.redis).companies, schedule, most)
+        self._thinner = thinner
         self._goes_on(Rounds("thinning logs", thinner.round, ground.clock, AWAY))
         self._meter.watch_counts(
             "log_thinned",
@@ -273,6 +275,9 @@ class Master(Service):
 
     async def _stop_receiving(self) -> None:
         """What machines have sent is stored, and others may store the rest."""
+        if self._thinner is not None:
+            with contextlib.suppress(UnavailableError, NoSpaceError):
+                await self._thinner.let_go()
         if self._receivers is not None:
             await self._receivers.close()
         if self._metrics is not None:

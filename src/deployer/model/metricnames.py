@@ -4,7 +4,6 @@
 of a statsd line stand encoded at the end of an agent's key, and become tags of the series.
 """
 
-import re
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
@@ -15,7 +14,6 @@ from deployer.protocol.ids import AgentId, node
 AGENTS: Final = "agents"
 MASTERS: Final = "masters"
 _TAG: Final = "%3B"
-_AGENT: Final = re.compile(r"agents\.([1-9][0-9]{0,9})\.([1-9][0-9]{0,9})\.")
 
 
 @lru_cache(maxsize=65536)
@@ -37,9 +35,3 @@ def _tags(text: str) -> list[tuple[str, str]]:
         tag, _, value = part.partition("%3D")
         found[unquote(tag)] = unquote(value)
     return sorted(found.items())
-
-
-def agent_of(series: str) -> AgentId | None:
-    """Whose numbers these are; None for those of no agent."""
-    match = _AGENT.match(series)
-    return None if match is None else AgentId(int(match[1]), int(match[2]))

@@ -19,9 +19,7 @@ from deployer.protocol.levels import CRITICAL, OPERATIONS_ERROR, RESULTS, WARNIN
 PROTECTED: Final = frozenset({WARNING, OPERATIONS_ERROR, CRITICAL, *RESULTS})
 MAX_STEPS: Final = 4
 KEPT: Final = MAX_STEPS + 1
-"""The tier of what is protected and older than all steps."""
-TIERS: Final = range(KEPT + 1)
-"""0 is what is new; each following one is older, and has less of it."""
+"""The tier of what is protected and older than all steps; 0 is what is new."""
 NOTHING: Final = 0
 """The share of a tier that has protected messages only."""
 _STEP: Final = re.compile(r"(all|1/([1-9][0-9]{0,8})):([1-9][0-9]{0,5})([smhdwy])", re.ASCII)

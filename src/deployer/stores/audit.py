@@ -9,6 +9,7 @@ from msgspec import Struct
 from deployer.errors import UnavailableError
 from deployer.model.audit import Checker, Deed, Head, Link, Report, follow, read, start
 from deployer.stores import keys, scripts
+from deployer.stores.lease import Lease
 from deployer.stores.redis import Redis
 
 TRIES: Final = 100
@@ -111,10 +112,7 @@ class Audits:
 
     async def is_mine(self, owner: str) -> bool:
         """Whether this master is the one that exports for the next minute."""
-        if await self._redis.call("SET", keys.AUDITOR, owner, "NX", "PX", LOCK_MS):
-            return True
-        found: bytes | None = await self._redis.call("GET", keys.AUDITOR)
-        return found == owner.encode()
+        return await Lease(self._redis, keys.AUDITOR, owner, LOCK_MS).is_mine()
 
 
 def _stored(found: list[tuple[bytes, list[bytes]]]) -> list[Stored]:

@@ -6,6 +6,7 @@ import msgspec
 
 from deployer.model import retention
 from deployer.stores import keys
+from deployer.stores.lease import Lease
 from deployer.stores.redis import Redis
 
 LOCK_MS: Final = 10_000
@@ -22,12 +23,7 @@ class CommandQueue:
 
     async def is_mine(self, owner: str) -> bool:
         """Whether this master is the one that takes commands for the next seconds."""
-        if await self._redis.call("SET", keys.MOVER, owner, "NX", "PX", LOCK_MS):
-            return True
-        if await self._redis.call("GET", keys.MOVER) != owner.encode():
-            return False
-        await self._redis.call("PEXPIRE", keys.MOVER, LOCK_MS)
-        return True
+        return await Lease(self._redis, keys.MOVER, owner, LOCK_MS).is_mine()
 
     async def wait(self, seconds: float) -> None:
         """Until the default company's queue has something, at most so long. It stays where it is."""

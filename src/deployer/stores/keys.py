@@ -90,9 +90,19 @@ among KEYS and append names that they read from Redis (a task id from a queue): 
     dpl:c:<c>:claim:<sha256>         string a request with an Idempotency-Key: claimed, or its answer; encrypted
     dpl:c:<c>:claims                 zset   their digests by time
     dpl:auditor                      string the master that exports what is too old of the audit logs; expires
-    dpl:c:<c>:logs                   zset   log streams by bytes
-    dpl:c:<c>:points                 stream numbers on their way to the metric store: agent, f (list of flushes)
-      …:bytes                        string bytes of all f in it
+    dpl:c:<c>:logs                   zset   log streams by bytes that are open to thinning
+      …:kept                         zset   log streams by bytes of what is protected and old
+      …:total                        string bytes of both; looked at anew now and then
+      …:at                           zset   log streams by when they last grew (Redis time, ms)
+      …:first:<tier>                 zset   log streams by the first entry of a tier (Redis time, ms)
+      …:left                         hash   log stream -> how many of its messages were thinned out
+    log.<domain>.<name>:1 … :5       stream older tiers of a log: m (messages), i (the places that they had at first)
+    dpl:c:<c>:points                 stream numbers on their way to the metric store: agent, f (list of flushes), or
+                                            d (list of data of what is no agent)
+      …:bytes                        string bytes of all f and d in it
+    dpl:c:<c>:series                 hash   series -> how its values are merged, and the day it was last fed
+      …:version                      string changes when there are others
+    dpl:thinner, dpl:metrics:writer, :files  string  the master that thins logs, stores numbers, keeps files; expires
 """
 
 from typing import Final

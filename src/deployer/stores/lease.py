@@ -1,5 +1,6 @@
 """Work that one master at a time does: whoever holds the key, for as long as it says so again in time."""
 
+from deployer.stores import scripts
 from deployer.stores.redis import Redis
 
 
@@ -14,19 +15,13 @@ class Lease:
 
     async def is_mine(self) -> bool:
         """Take it or keep it; whether this master has it for the next while."""
-        if await self._redis.call("SET", self._key, self._owner, "NX", "PX", self._ms):
-            return True
-        if await self._redis.call("GET", self._key) != self._owner.encode():
-            return False
-        await self._redis.call("PEXPIRE", self._key, self._ms)
-        return True
+        return bool(await self._redis.run(scripts.LEASE, [self._key], [self._owner, self._ms]))
 
     async def is_elsewhere(self) -> bool:
         """Whether another master has it."""
-        held = await self._redis.call("GET", self._key)
+        held = await self._redis.read("GET", self._key)
         return held is not None and held != self._owner.encode()
 
     async def let_go(self) -> None:
         """Another one may have it at once."""
-        if await self._redis.call("GET", self._key) == self._owner.encode():
-            await self._redis.call("DEL", self._key)
+        await self._redis.run(scripts.LEASE, [self._key], [self._owner, 0])

@@ -62,9 +62,9 @@ class Logs:
         self._redis = redis
 
     async def append(self, company: str, said: Sequence[Said]) -> int:
-        """Store entries of what no agent has sent; how many messages found no stream of their name."""
+        """Store entries of what no agent has sent; how many messages found no stream of their name, or no company."""
         args = [part for one in said for part in (one.stream, one.count, one.messages)]
-        lost: int = await self._redis.run(scripts.SAID, [keys.prefix(company)], args)
+        lost: int = await self._redis.run(scripts.SAID, [keys.prefix(company), keys.company(company)], args)
         return lost
 
     async def entries(
@@ -104,13 +104,24 @@ class Logs:
         return sum(int(raw) for raw in found if raw is not None and raw.isdigit())
 
     async def sizes(self, company: str) -> tuple[dict[str, int], dict[str, int]]:
-        """Bytes of each stream: what is open to thinning, and what is kept."""
+        """Bytes of each stream: what is open to thinning, and what is kept. From now on `total` is right."""
         prefix = keys.prefix(company)
         found = await self._redis.reads(
             [("ZRANGE", f"{prefix}{index}", 0, -1, "WITHSCORES") for index in ("logs", "logs:kept")]
         )
         open_, kept = (_scores(one) for one in found)
+        await self._redis.call("SET", f"{prefix}logs:total", sum(open_.values()) + sum(kept.values()))
         return open_, kept
+
+    async def total(self, company: str) -> int | None:
+        """Bytes of all streams, without looking at each; None when that is not known."""
+        raw = await self._redis.read("GET", f"{keys.prefix(company)}logs:total")
+        return int(raw) if raw is not None and raw.isdigit() else None
+
+    async def now(self) -> int:
+        """Redis' time, epoch ms."""
+        seconds, micros = await self._redis.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def index(self, company: str) -> int:
         """Know when streams of an earlier release began and last grew; how many there were."""

@@ -10,8 +10,10 @@ from deployer.errors import NotFoundError
 from deployer.kit.unhandled import KEPT, Unhandled
 from deployer.model.masters import MasterRecord
 from deployer.stores import keys
+from deployer.stores.lease import Lease
 from deployer.stores.redis import Redis
 
+WEIGHER_MS: Final = 60_000
 GONE_MS: Final = 30_000
 """A master that has said nothing for so long is not listed."""
 
@@ -113,10 +115,7 @@ class Masters:
 
     async def may_weigh(self, owner: str) -> bool:
         """Whether this master is the one that weighs for the next minute."""
-        if await self._redis.call("SET", keys.WEIGHER, owner, "NX", "PX", 60_000):
-            return True
-        found: bytes | None = await self._redis.call("GET", keys.WEIGHER)
-        return found == owner.encode()
+        return await Lease(self._redis, keys.WEIGHER, owner, WEIGHER_MS).is_mine()
 
     async def open_tasks(self, companies: Sequence[str]) -> dict[str, int]:
         """Tasks that have not ended, by company."""

@@ -75,11 +75,14 @@ class Points:
         return [_entry(raw_id.decode(), fields) for raw_id, fields in found]
 
     async def spool(self, company: str, data: Sequence[Datum]) -> int:
-        """Keep what is no agent's until it is in the metric store; how many old entries went for it."""
+        """Keep what is no agent's until it is in the metric store; how many old entries went for it.
+
+        Of a company that is no more nothing is kept.
+        """
         gone = 0
         for part in _some(spooled(data), ENTRIES_A_CALL):
             arguments = [self._bounds.entries, self._bounds.size, *part]
-            gone += await self._redis.run(scripts.SPOOL, [keys.points(company)], arguments)
+            gone += await self._redis.run(scripts.SPOOL, [keys.points(company), keys.company(company)], arguments)
         return gone
 
     async def stored(self, company: str, ids: Sequence[str]) -> None:

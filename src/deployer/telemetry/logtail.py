@@ -189,7 +189,7 @@ class LogTail:
     async def _join(self, company: str, follower: Follower) -> _Tail:
         tail = self._tails.get(company)
         if tail is None:
-            now = (await self._logs.grown(company, 2**53)).now
+            now = await self._logs.now()
             tail = self._tails.get(company)
         if tail is None:
             tail = self._tails[company] = _Tail(self._logs, company, now, self._encode, self._hub.clock)

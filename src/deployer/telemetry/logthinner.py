@@ -15,6 +15,8 @@ A_MOVE: Final = 16
 IN_A_ROW: Final = 8
 """So often the largest stream pays before it is looked which one is the largest now."""
 STREAMS: Final = 100
+LOOK_ROUNDS: Final = 600
+"""Some ten minutes, while nothing is to be done."""
 MOVES: Final = 200
 """Of one company in a round."""
 
@@ -40,6 +42,7 @@ class LogThinner:
         self._schedule = schedule
         self._most = most_bytes
         self._indexed: set[str] = set()
+        self._rounds: dict[str, int] = {}
         self.left_out = 0
         self.bytes = 0
 
@@ -61,7 +64,7 @@ class LogThinner:
 
     async def _age(self, company: str) -> int:
         """Move what has become old enough; how many moves that were."""
-        now, moves = (await self._logs.grown(company, 2**53)).now, 0
+        now, moves = await self._logs.now(), 0
         for tier in reversed(range(KEPT)):  # what is older moves first: entries of a tier stay in order
             before = now - self._schedule.limit_ms(tier)
             for stream in await self._logs.due(company, tier, before, STREAMS):
@@ -75,6 +78,8 @@ class LogThinner:
 
     async def _trim(self, company: str) -> int:
         """Let go of what there is no room for; how many moves that were."""
+        if not await self._may_be_over(company):
+            return 0
         for moves in range(0, MOVES, IN_A_ROW):
             open_, kept = await self._logs.sizes(company)
             chosen = victim(open_, kept, self._most)
@@ -86,6 +91,12 @@ class LogThinner:
                 if over > 0:
                     over -= await less(company, chosen.stream, over)
         return MOVES
+
+    async def _may_be_over(self, company: str) -> bool:
+        """Whether streams are to be looked at: when they are too large together, and now and then all the same."""
+        rounds = self._rounds[company] = (self._rounds.get(company, -1) + 1) % LOOK_ROUNDS
+        total = await self._logs.total(company)
+        return rounds == 0 or total is None or total > self._most
 
     async def _keep_less(self, company: str, stream: str, over: int) -> int:
         """Of the oldest that is open only what is protected stays; the bytes that went."""

@@ -19,11 +19,6 @@ _WILD: Final = re.compile(r"[*?\[]")
 Matcher = Callable[[str], bool]
 
 
-def is_wild(text: str) -> bool:
-    """Whether a path is a pattern, and not the name of one series."""
-    return any(char in text for char in "*?[{")
-
-
 def parts_of(pattern: str) -> list[str]:
     """The parts of a pattern; dots in braces divide nothing. WrongTargetError for one that is too long."""
     if len(pattern) > MAX_SERIES_CHARS:

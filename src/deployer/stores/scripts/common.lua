@@ -94,6 +94,7 @@ end
 local function said(prefix, stream, messages)
   local entry = redis.call('XADD', stream, '*', 'm', messages)
   redis.call('ZINCRBY', prefix .. 'logs', string.len(messages), stream)
+  counted('INCRBY', prefix .. 'logs:total', string.len(messages))
   local ms = string.match(entry, '^%d+')
   redis.call('ZADD', prefix .. 'logs:at', ms, stream)
   redis.call('ZADD', prefix .. 'logs:first:0', 'NX', ms, stream)

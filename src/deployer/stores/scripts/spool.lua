@@ -1,6 +1,10 @@
 -- SPOOL: numbers of what is no agent (statsd, the master itself) on their way to the metric store.
--- KEYS: stream. ARGV: most entries, most bytes, then entries. Answers how many of the oldest entries went for them.
+-- KEYS: stream, company. ARGV: most entries, most bytes, then entries. Answers how many of the oldest entries went for
+-- them. Of a company that is no more nothing is kept.
 local stream = KEYS[1]
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  return 0
+end
 sound(stream, 'stream')
 sound(stream .. ':bytes', 'string')
 local added = 0

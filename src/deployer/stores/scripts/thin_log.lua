@@ -32,6 +32,7 @@ for i = 3, #ARGV, 4 do
     end
   end
 end
+counted('DECRBY', prefix .. 'logs:total', gone)
 if left > 0 then
   count(prefix .. 'logs:left', stream, left)
 end

@@ -21,6 +21,8 @@ class Verdict(Struct, frozen=True):
     unknown: int
     unexplained: int
     complaints: list[str]
+    deaths: int = 0
+    """Of agents."""
 
     @property
     def is_good(self) -> bool:
@@ -44,7 +46,9 @@ def check(histories: Histories) -> Verdict:
         *(f"unexplained: {job} is unknown, and its agent did not die" for job in unexplained),
         *_unreal(histories),
     ]
-    return Verdict(len(known), len(lost), len(doubled), len(still_open), len(unknown), len(unexplained), complaints)
+    deaths = sum(map(len, histories.deaths.values()))
+    counts = [len(one) for one in (known, lost, doubled, still_open, unknown, unexplained)]
+    return Verdict(*counts, complaints, deaths)
 
 
 def _is_explained(asked: Asked, histories: Histories) -> bool:

@@ -55,11 +55,13 @@ class Outcome(Struct, frozen=True):
         """The figures, in one line."""
         its, kinds = self.verdict, Counter(one.fault.kind for one in self.happened)
         share = 100 * its.unknown / max(1, its.acknowledged)
+        each = its.unknown / max(1, its.deaths)
         faults = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
         return (
             f"chaos: {self.minutes:.1f} min, {its.acknowledged} jobs acknowledged, "
             f"{len(self.happened)} faults ({faults}), "
-            f"lost {its.lost}, doubled {its.doubled}, open {its.open}, unknown {its.unknown} ({share:.2f} %), "
+            f"lost {its.lost}, doubled {its.doubled}, open {its.open}, unknown {its.unknown} ({share:.2f} %, "
+            f"{each:.1f} for each of {its.deaths} deaths of agents), "
             f"unexplained {its.unexplained}, complaints {len(its.complaints) + len(self.missing)}"
         )
 

@@ -24,9 +24,10 @@ MUTANTS = {
     "M3": ("--points=started,spawned,ran", "--others=0", "doubled"),
     "M4": ("--points=result_posting", "--others=0", "open"),
 }
-MANY_UNKNOWN = 10.0
-"""Per cent of the jobs. A whole run is asked for at most one; but the share grows with the load that others make on a
-machine, so this finds only an agent that notes far more starts than it makes (docs/delivery.md)."""
+UNKNOWN_A_DEATH = 6.0
+"""Of the jobs of an agent that dies. Their share of all jobs depends on how many a loaded machine starts meanwhile; how
+many an agent has noted and not finished does so far less: fewer than four on a busy machine, ten when it notes all that
+a poll brings (docs/delivery.md)."""
 FILES = Path(__file__).with_name("mutants")
 
 
@@ -47,10 +48,12 @@ def chaos(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 def test_a_hundred_kills_and_every_failpoint_lose_and_double_nothing(short_path: Path) -> None:
     done = chaos(short_path, "--minutes=5", "--kills=100", "--rounds=1", "--others=3")
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    figures = re.search(r"kill (\d+).*lost 0, doubled 0, open 0, unknown \d+ \((.+) %\), unexplained 0", done.stdout)
+    figures = re.search(
+        r"kill (\d+).*lost 0, doubled 0, open 0, unknown \d+ \(.+ %, (.+) for each .+\), unexplained 0", done.stdout
+    )
     assert figures, done.stdout
     assert int(figures[1]) >= 100
-    assert float(figures[2]) <= MANY_UNKNOWN
+    assert float(figures[2]) <= UNKNOWN_A_DEATH
 
 
 @pytest.mark.parametrize("mutant", list(MUTANTS))

@@ -57,4 +57,4 @@ def test_an_unknown_end_is_explained_by_the_death_of_its_agent() -> None:
     told = {**GOOD.told, "a": "ERROR"}
     verdict = check(replace(GOOD, redis={**GOOD.redis, "a": UNKNOWN}, told=told, deaths={1: [5000]}))
     assert verdict.is_good
-    assert verdict.unknown == 1
+    assert (verdict.unknown, verdict.deaths) == (1, 1)

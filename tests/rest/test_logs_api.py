@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -302,18 +303,20 @@ async def test_following_goes_on_behind_the_last_event_without_gap_or_repeat(ser
     await ended(other)
 
 
-async def test_who_does_not_read_loses_lines_and_others_do_not(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.telemetry.logtail.HELD_BYTES", 1_000_000)
+async def test_who_does_not_read_loses_lines_and_others_do_not(served: Served) -> None:
     stalled = served.begin("/api/v1/logs")
     events = Events()
     following = Deferred.fromCoroutine(served.stream("/api/v1/logs", {}, events))
-    await served.until(lambda: b"retry" in events.raw)
+    await served.until(lambda: b"log_followers 2.0" in served.meter.text() and b"retry" in events.raw)
     line = "x" * 20_000
     for number in range(400):
         await say(served.seeded, "log.d.n", message(f"{number} {line}"))
         await served.until(lambda number=number: len(events.lines) >= number - 20)  # type: ignore[misc]
     await served.until(lambda: len(events.lines) == 400)
     assert b"dropped" not in events.raw
+    lost = re.search(rb"log_lines_dropped(?:_total)? ([0-9.]+)", served.meter.text())
+    assert lost is not None
+    assert float(lost[1]) > 0
     stalled.close()
     await ended(following)
 

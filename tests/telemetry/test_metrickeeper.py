@@ -133,12 +133,13 @@ async def test_what_is_no_series_or_of_an_impossible_time_is_not_stored(seeded: 
     kept = Kept(seeded, ledger)
     strange = ["../../etc/cron.d/x", "/abs", "a..b", ".a.", "a b", ""]
     data = [*(Datum(name, AT, 1.0, "last") for name in strange), Datum("old", 5, 1.0, "last")]
+    data += [Datum("good", AT - 60 * 86_400, 2.0, "last"), Datum("good", AT + 86_400, 3.0, "last")]
     await kept.points.spool(COMPANY, [*data, Datum("good", AT, 1.0, "last")])
     await seeded.redis.call("XADD", keys.points(COMPANY), "*", "d", "nonsense")
     await seeded.redis.call("XADD", keys.points(COMPANY), "*", "something", "else")
     await kept.all()
-    assert ledger.rows == {"good": [(AT, 1.0)]}
-    assert kept.keeper.strange == len(strange) + 2
+    assert ledger.rows == {"good": [(AT - 60 * 86_400, 2.0), (AT, 1.0)]}  # what was sent late is as welcome
+    assert kept.keeper.strange == len(strange) + 4
     assert await seeded.redis.call("XLEN", keys.points(COMPANY)) == 0
 
 

@@ -91,7 +91,7 @@ from deployer.telemetry.logsearch import LogSearch
 from deployer.telemetry.logtail import LogTail
 from deployer.telemetry.points import PointIntake
 from deployer.telemetry.processes import ProcessIntake
-from deployer.telemetry.readings import Readings
+from deployer.telemetry.readings import NoSource, Readings
 
 NOUNS: Final = (
     AboutRoutes,
@@ -170,7 +170,7 @@ def _root(ground: Ground, core: Core, peers: Peers) -> Root:
     commands = Commands(agents, hub, core.trail)
     intake = Intake(agents, activities, ground.installation.company, clock, ground.levels.add_of_agent)
     points = Points(redis)
-    point_intake = PointIntake(points, wall)
+    point_intake = PointIntake(points, wall, is_kept=not isinstance(ground.source, NoSource))
     hosts, processes = Hosts(redis), Processes(redis)
     process_intake = ProcessIntake(processes, core.watch.look, clock, wall)
     companies, users = Companies(redis), Users(redis)

@@ -6,21 +6,21 @@ from typing import Final
 from deployer.kit.clock import Clock
 from deployer.model.access import Caller
 from deployer.protocol.ids import AgentId
-from deployer.stores.agents import Agents
+from deployer.stores.agents import AgentRecord, Agents
 
 READ: Final = 500
-KNOWN: Final = 20_000
+KNOWN: Final = 100_000
 FRESH_S: Final = 60.0
 
 
 class LogHosts:
-    """Knows names for a minute."""
+    """Knows names; they are looked up again after a minute, and the old ones serve until then."""
 
     def __init__(self, agents: Agents, clock: Clock) -> None:
         self._agents = agents
         self._clock = clock
-        self._names: dict[tuple[str, str], str] = {}
-        self._since = 0.0
+        self._names: dict[tuple[str, str], tuple[str, float]] = {}
+        self._warmed: dict[str, float] = {}
 
     async def meant(self, caller: Caller, host: str) -> frozenset[str]:
         """The agents that a host's name or `gid:nid` means, among those that the caller may use."""
@@ -42,23 +42,31 @@ class LogHosts:
         return any(one.state == "online" for one in await self._agents.those(company, [agent]))
 
     async def warm(self, company: str) -> None:
-        """Know all agents of a company."""
-        after = None
+        """Know all agents of a company; looked at once a minute, whoever asks."""
+        now, after = self._clock.seconds(), None
+        if now - self._warmed.get(company, now - 2 * FRESH_S) < FRESH_S:
+            return
         while some := await self._agents.agents(company, after, READ):
-            self._names.update({(company, str(one.id)): one.hostname for one in some})
+            self._note(company, some)
             after = some[-1].id
+        self._warmed[company] = now
 
     def known(self, company: str, agent: str) -> str:
         """The name of an agent's host, as far as it is known now."""
-        return self._names.get((company, agent), "")
+        return self._names.get((company, agent), ("", 0.0))[0]
 
     async def of(self, company: str, agents: Iterable[str]) -> dict[str, str]:
         """The names of these agents' hosts."""
-        if self._clock.seconds() - self._since > FRESH_S or len(self._names) > KNOWN:
-            self._names.clear()
-            self._since = self._clock.seconds()
         wanted = {one for one in agents if one}
-        unknown = [AgentId.parse(one) for one in wanted if (company, one) not in self._names]
-        for record in await self._agents.those(company, unknown) if unknown else ():
-            self._names[company, str(record.id)] = record.hostname
-        return {one: self._names[company, one] for one in wanted if (company, one) in self._names}
+        old = self._clock.seconds() - FRESH_S
+        stale = [AgentId.parse(one) for one in wanted if self._names.get((company, one), ("", old))[1] <= old]
+        if stale:
+            self._note(company, await self._agents.those(company, stale))
+        return {one: self._names[company, one][0] for one in wanted if (company, one) in self._names}
+
+    def _note(self, company: str, records: Iterable[AgentRecord]) -> None:
+        if len(self._names) > KNOWN:
+            self._names.clear()
+            self._warmed.clear()
+        now = self._clock.seconds()
+        self._names.update({(company, str(one.id)): (one.hostname, now) for one in records})

@@ -23,6 +23,8 @@ from deployer.telemetry.logsearch import LogSearch, Wanted
 LOOK_S: Final = 0.2
 SETTLED_MS: Final = 5
 """So old is what is read: of a millisecond that is not over more may come."""
+WINDOW_MS: Final = 1000
+"""Read at once, of Redis' time: after a pause there may be far more than anybody wants to hold."""
 A_READ: Final = 8
 """Entries of one stream: each has up to 256 kB."""
 HELD_BYTES: Final = 1024 * 1024
@@ -96,7 +98,7 @@ class Follower:
 
 
 class _Tail:
-    """The reader of one company. `at`: everything older than this (epoch ms of Redis) was given."""
+    """The reader of one company. `at`: all that is older (epoch ms of Redis) was given; `is_behind`: there is more."""
 
     def __init__(self, logs: Logs, company: str, at: int, encode: Encode, clock: Clock) -> None:
         self._clock = clock
@@ -104,18 +106,20 @@ class _Tail:
         self._encode = encode
         self._company = company
         self.at = at
+        self.is_behind = False
         self.followers: set[Follower] = set()
 
     async def look(self) -> int:
         """Read what is new and give it to all; how many lines found no room."""
         grown = await self._logs.grown(self._company, self.at)
-        until = max(self.at, grown.now - SETTLED_MS)
+        settled = grown.now - SETTLED_MS
+        until = max(self.at, min(settled, self.at + WINDOW_MS))
         its = [one for stream in grown.streams if (one := named(stream)) is not None]
         wanted = [one for one in its if any(follower.wanted.takes_stream(one) for follower in self.followers)]
         reads = [Deferred.fromCoroutine(self._read(one, until)) for one in wanted]
         found = [pair for pairs in await gatherResults(reads, consumeErrors=True) for pair in pairs]
         found.sort(key=lambda pair: (pair[1].ms, int(pair[1].id.partition("-")[2]), pair[0].mark))
-        self.at = until
+        self.at, self.is_behind = until, until < settled
         return await self._share(found, tuple(self.followers))
 
     async def _read(self, its: Named, until: int) -> list[tuple[Named, LogEntry]]:
@@ -200,13 +204,15 @@ class LogTail:
     async def _go_on(self, company: str, tail: _Tail) -> None:
         """Read until nobody follows any more."""
         while not self._hub.closed:
+            pause = LOOK_S
             try:
                 self.dropped += await tail.look()
+                pause = 0.0 if tail.is_behind else LOOK_S
             except (UnavailableError, NoSpaceError):
                 pass  # Redis comes back, and this goes on from where it is
             except Exception:  # noqa: BLE001 (whatever it was, the next look comes)
                 self.log.failure("logs of {company} could not be followed", company=company)
-            await sleep(self._hub.clock, LOOK_S)
+            await sleep(self._hub.clock, pause)
             if not tail.followers:
                 break
         del self._tails[company]

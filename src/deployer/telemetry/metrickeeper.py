@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from deployer.errors import NoSpaceError, UnavailableError
 from deployer.kit.clock import WallClock
-from deployer.model import retention
+from deployer.model.foreign import is_timely
 from deployer.model.metricnames import agent_series
 from deployer.model.series import Datum, is_series
 from deployer.model.slots import Rows, Slots
@@ -56,7 +56,10 @@ class Shelf(Struct, frozen=True):
 
 
 class MetricKeeper:
-    """Moves numbers. `stored`: points; `strange`: points and entries that are none; `failures`: of the store.
+    """Moves numbers.
+
+    `stored`: points; `strange`: entries that are none, points without a name or of an impossible time; `failures`: of
+    the store.
 
     `trouble`: why this master is not to be used, as another one keeps files; None when there is no reason.
     """
@@ -82,6 +85,7 @@ class MetricKeeper:
         self.failures = 0
         self.waits: str | None = None
         """Why numbers wait in Redis now; None when they do not."""
+        self._sizes: dict[str, tuple[Sequence[str], int]] = {}
         self._told = 0.0
         self._began: float | None = None
 
@@ -103,8 +107,12 @@ class MetricKeeper:
             return False
         if self._began is None:
             self._began = self._wall()
-        moved = [await self._survive(company) for company in await self._companies()]
-        return any(moved)
+        moved = False
+        for company in await self._companies():
+            if not await self._turn.writing.is_mine():  # a store that answers late may have cost us our turn
+                return False
+            moved |= await self._survive(company)
+        return moved
 
     async def _survive(self, company: str) -> bool:
         """What goes wrong with the numbers of one company is no matter of the others."""
@@ -147,7 +155,10 @@ class MetricKeeper:
         now = self._wall()
         data: list[Datum] = []
         for taken, entry in enumerate(entries, start=1):
-            data += [one for one in self._data(entry) if retention.is_timely(one.at, now)]
+            found = list(self._data(entry))
+            timely = [one for one in found if is_timely(one.at, now)]
+            self.strange += len(found) - len(timely)
+            data += timely
             if len(data) >= TOGETHER:
                 entries = entries[:taken]
                 break
@@ -210,8 +221,14 @@ class MetricKeeper:
 
     async def sizes(self) -> tuple[int, int]:
         """How many series there are, and the bytes of their files, which have all of them from the beginning."""
-        names = [name for company in await self._companies() for name in await self._index.names(company)]
-        return len(names), sum(self._plans.plan(name).size for name in names)
+        sizes: dict[str, tuple[Sequence[str], int]] = {}
+        for company in await self._companies():
+            names = await self._index.names(company)
+            before = self._sizes.get(company)
+            is_same = before is not None and before[0] is names
+            sizes[company] = before if is_same and before else (names, sum(self._plans.plan(one).size for one in names))
+        self._sizes = sizes
+        return sum(len(names) for names, _ in sizes.values()), sum(size for _, size in sizes.values())
 
     async def let_go(self) -> None:
         """Another master may go on."""

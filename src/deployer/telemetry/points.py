@@ -17,12 +17,14 @@ class PointIntake:
 
     Counts points `accepted`, points `dropped` for an impossible time, points that are not shown as current since an
     agent has too many (`over`), and entries of the stream that went unread since there was no room (`displaced`).
+    `is_kept`: whether there is a metric store; without one numbers are shown as current, and that is all.
     """
 
     log = Logger()
 
-    def __init__(self, points: Points, wall: WallClock) -> None:
+    def __init__(self, points: Points, wall: WallClock, *, is_kept: bool = True) -> None:
         self._points = points
+        self._is_kept = is_kept
         self._wall = wall
         self.accepted = 0
         self.dropped = 0
@@ -36,7 +38,7 @@ class PointIntake:
         """
         now = self._wall()
         timely = [flush for flush in batch.flushes if is_timely(flush.at, now)]
-        kept = await self._points.store(session, batch.boot, batch.seq, timely)
+        kept = await self._points.store(session, batch.boot, batch.seq, timely if self._is_kept else [])
         reach("stats_done")
         if kept.fresh:
             self._count(session.agent, batch.flushes, timely)

@@ -44,8 +44,8 @@ class Authenticator:
         self._cache: dict[str, _Cached] = {}
         self.attempts = Attempts("tokens", clock)
 
-    async def caller(self, request: Request, read: Callable[[Request], str] | None = None) -> Caller:
-        """The caller. `read`: how the token stands in the header, where others than `Bearer` are known.
+    async def caller(self, request: Request) -> Caller:
+        """The caller.
 
         UnauthorizedError without a valid token or session, TooManyError when too many wrong ones came from there,
         MalformedError with two, ForbiddenError for a session's request that no page of ours can have sent.
@@ -55,7 +55,7 @@ class Authenticator:
         secret = None if header else cookies.find(request, peer)
         try:
             if secret is None:
-                return await self._of_token((read or bearer)(request))
+                return await self._of_token(bearer(request))
             caller = await self._of_session(digest_of(secret))
         except UnauthorizedError as error:
             if secret is None and not any(header):
@@ -65,7 +65,7 @@ class Authenticator:
         return caller
 
     async def caller_of_token(self, request: Request) -> Caller:
-        """The caller by a token alone, Bearer or Basic password: no page of another origin makes a browser add it.
+        """The caller by a token alone, as other programs send it: no page of another origin makes a browser add it.
 
         Errors as in `caller`.
         """
@@ -129,17 +129,17 @@ class Authenticator:
 
 def bearer(request: Request) -> str:
     """The token of the one Authorization header."""
-    scheme, token = credentials(request)
-    if scheme != "bearer" or not token:
-        raise UnauthorizedError(_ADVICE)
-    return token
+    return _of_scheme(request, "bearer")
 
 
 def bearer_or_password(request: Request) -> str:
-    """The token of the one Authorization header; in Basic the password, or its two parts are user and password."""
+    """The token of the one Authorization header: Bearer, as clients of InfluxDB say Token, or Basic.
+
+    In Basic it is the password, or its two parts are user and password.
+    """
     scheme, token = credentials(request)
     if scheme != "basic":
-        return bearer(request)
+        return _of_scheme(request, "bearer", "token")
     try:
         user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
     except ValueError:
@@ -147,12 +147,9 @@ def bearer_or_password(request: Request) -> str:
     return password if password.startswith(f"{USER}_") else f"{USER}_{user}_{password}"
 
 
-def of_writers(request: Request) -> str:
-    """The token as clients of InfluxDB give it: `Bearer`, `Token`, or the password of `Basic` under any user."""
+def _of_scheme(request: Request, *schemes: str) -> str:
     scheme, token = credentials(request)
-    if scheme == "basic":
-        return _password(token)
-    if scheme not in {"bearer", "token"} or not token:
+    if scheme not in schemes or not token:
         raise UnauthorizedError(_ADVICE)
     return token
 
@@ -164,10 +161,3 @@ def credentials(request: Request) -> tuple[str, str]:
         raise MalformedError("two Authorization headers")
     scheme, _, rest = values[0].partition(" ") if values else ("", "", "")
     return scheme.lower(), rest.strip()
-
-
-def _password(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode("latin-1").partition(":")[2]
-    except ValueError:
-        raise UnauthorizedError(_ADVICE) from None

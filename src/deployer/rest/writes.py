@@ -34,7 +34,7 @@ from deployer.model.foreign import Store, how_of, is_timely, measured_series
 from deployer.model.series import Datum
 from deployer.protocol.lineprotocol import PRECISIONS, BadLine, Line, lines
 from deployer.rest.auditing import Auditor
-from deployer.rest.authentication import Authenticator, of_writers
+from deployer.rest.authentication import Authenticator
 from deployer.rest.problems import refuse
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -132,7 +132,7 @@ class Writes:
 
     async def _caller(self, request: Request, path: str) -> Caller:
         try:
-            caller = await self._authenticator.caller(request, of_writers)
+            caller = await self._authenticator.caller_of_token(request)
         except (UnauthorizedError, ForbiddenError, TooManyError) as error:
             self._auditor.count(request, error)
             raise

@@ -1,8 +1,8 @@
 import json
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from support.events import Events
 from support.served import Served, WireAgent
 
 BOOT = "b" * 32
@@ -78,25 +78,6 @@ async def test_the_messages_lie_where_the_public_contract_says(served: Served, a
     assert json.loads(entries[0][1][1]) == [
         {"task": "a", "agent": "1:7", "level": 1, "id": 10, "epoch": 1_763_859_723_456, "data": "one", "seq": 10}
     ]
-
-
-class Events:
-    """Collects an event stream."""
-
-    def __init__(self) -> None:
-        self.raw = b""
-
-    def __call__(self, data: bytes) -> None:
-        self.raw += data
-
-    @property
-    def blocks(self) -> list[dict[str, str]]:
-        blocks = self.raw.decode().split("\n\n")[:-1]
-        return [dict(line.partition(": ")[::2] for line in block.split("\n")) for block in blocks]
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(b["data"])["data"] for b in self.blocks if "id" in b]
 
 
 async def test_a_log_is_followed_to_the_end_of_its_job(served: Served, agent: WireAgent) -> None:

@@ -17,6 +17,7 @@ from deployer.rest.loganswers import LoggedMessage, as_csv, as_text
 from deployer.stores.logs import Logs, Said
 from deployer.telemetry.loglines import Filter, Place, named
 from deployer.telemetry.logsearch import LogSearch, Wanted
+from support.events import Events
 from support.seeded import COMPANY, Seeded
 from support.served import Served, WireAgent
 
@@ -242,23 +243,6 @@ def test_no_text_forges_a_line_or_a_formula(text: str) -> None:
     (row,) = csv.reader(io.StringIO(as_csv(one).decode(), newline=""))
     assert len(row) == 11
     assert not row[-1].startswith(("=", "+", "-", "@", "\t", "\r"))
-
-
-class Events:
-    def __init__(self) -> None:
-        self.raw = b""
-
-    def __call__(self, data: bytes) -> None:
-        self.raw += data
-
-    @property
-    def blocks(self) -> list[dict[str, str]]:
-        blocks = self.raw.decode().split("\n\n")[:-1]
-        return [dict(line.partition(": ")[::2] for line in block.split("\n")) for block in blocks]
-
-    @property
-    def lines(self) -> list[str]:
-        return [json.loads(block["data"])["data"] for block in self.blocks if "id" in block]
 
 
 async def ended(following: "Deferred[None]") -> None:

@@ -6,13 +6,13 @@ form, is not accepted anywhere: reading it runs what it says.
 
 from enum import Enum
 from functools import lru_cache
-from math import isfinite
 from typing import Final
 
 from msgspec import Struct
 
+from deployer.protocol.decimals import decimal
+
 MAX_LINE_CHARS: Final = 4096
-MAX_NUMBER_CHARS: Final = 32
 MAX_TAGS: Final = 32
 NOW: Final = frozenset({"-1", "N", "-1.0"})
 
@@ -45,12 +45,12 @@ def parse(line: str) -> Said | Bad:
     parts = line.split()
     if len(parts) not in {2, 3}:
         return Bad.PARTS
-    value = _number(parts[1])
+    value = decimal(parts[1])
     if value is None:
         return Bad.VALUE
     at = None
     if len(parts) == 3 and parts[2] not in NOW:  # noqa: PLR2004 (path, value, time)
-        seconds = _number(parts[2])
+        seconds = decimal(parts[2])
         if seconds is None:
             return Bad.TIME
         at = int(seconds)
@@ -69,14 +69,3 @@ def _named(text: str) -> tuple[str, Tags] | Bad:
             return Bad.TAGS
         tags[name] = value
     return Bad.TAGS if len(parts) > MAX_TAGS or "name" in tags else (path, tuple(sorted(tags.items())))
-
-
-def _number(text: str) -> float | None:
-    """None for what is no number. float() also knows `1_000`, the digits of all scripts, `inf` and `nan`."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if len(text) > MAX_NUMBER_CHARS or not isfinite(number) or "_" in text or not text.isascii():
-        return None
-    return number

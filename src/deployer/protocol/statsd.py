@@ -13,18 +13,17 @@ import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
-from math import isfinite
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from deployer.protocol.decimals import decimal
 from deployer.protocol.ids import node
 
 MAX_LINE_CHARS: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 256
 MAX_ENCODED_CHARS: Final = 288
 """Of a name whose parts were brought into `[A-Za-z0-9_%-]`: leaves room for `.upper_90` in a point's key."""
-MAX_NUMBER_CHARS: Final = 32
 MAX_VALUES: Final = 1000
 MAX_TAGS: Final = 32
 MAX_TAG_CHARS: Final = 200
@@ -123,7 +122,7 @@ def _numbers(named: _Named, kind: Kind, text: str) -> Sample | Bad:
         values = _packed(text)
         return values if isinstance(values, Bad) else Sample(named[0], kind, values, 1.0, named[1])
     text = text.strip()
-    number = _number(text)
+    number = decimal(text)
     if number is None:
         return Bad.NUMBER
     if kind == "gauge" and text[0] in "+-":
@@ -131,22 +130,11 @@ def _numbers(named: _Named, kind: Kind, text: str) -> Sample | Bad:
     return Sample(named[0], kind, (number,), 1.0, named[1])
 
 
-def _number(text: str) -> float | None:
-    """None for what is no number. float() also knows `1_000`, the digits of all scripts, `inf` and `nan`."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if len(text) > MAX_NUMBER_CHARS or not isfinite(number) or "_" in text or not text.isascii():
-        return None
-    return number
-
-
 def _packed(text: str) -> tuple[float, ...] | Bad:
     texts = text.split(":", MAX_VALUES)
     if len(texts) > MAX_VALUES:
         return Bad.MANY_VALUES
-    numbers = [number for one in texts if (number := _number(one.strip())) is not None]
+    numbers = [number for one in texts if (number := decimal(one.strip())) is not None]
     return tuple(numbers) if len(numbers) == len(texts) else Bad.NUMBER
 
 
@@ -158,7 +146,7 @@ def _rich(named: _Named, kind: Kind, parts: Sequence[str]) -> Sample | Bad:
     rate, tags, at = plain.rate, plain.tags, plain.at
     for part in parts[2:]:
         if part.startswith("@"):
-            rate = _number(part[1:]) or 0.0
+            rate = decimal(part[1:]) or 0.0
         elif part.startswith("#"):
             found = _tags(part[1:], ":") if len(part) <= MAX_TAGS_CHARS else Bad.TAGS
             if isinstance(found, Bad):

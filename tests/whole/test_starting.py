@@ -67,7 +67,7 @@ def _answers(made: Fleet, token: str) -> bool:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["deployer-master", "--http=tcp:0"], "plain text"),
+        (["deployer-master", "--http=tcp:0"], "would carry tokens in plain text"),
         (["deployer-master", "--config=/nope"], "cannot read /nope"),
         (["deployer-master", "--redis=127.0.0.1:1", "--key-file=/nope"], "masters' key /nope does not exist"),
         (["deployer-master", "--port=x"], "takes a number"),
